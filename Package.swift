@@ -1,0 +1,112 @@
+// swift-tools-version: 6.2
+
+import PackageDescription
+
+/// Every target of ours compiles with warnings as errors; Swift 6 language mode (strict concurrency)
+/// follows from the tools version.
+let strict: [SwiftSetting] = [
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+]
+
+let package = Package(
+    name: "durable-streams-nginx",
+    products: [
+        .executable(name: "durable-streams", targets: ["durable-streams"]),
+        .executable(name: "durable-streams-worker", targets: ["durable-streams-worker"]),
+        .executable(name: "durable-streams-live", targets: ["durable-streams-live"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(
+            url: "https://github.com/apple/swift-configuration", from: "1.4.0",
+            traits: ["YAML"]),
+        .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.90.0"),
+    ],
+    targets: [
+        // C libraries and system headers.
+        .systemLibrary(
+            name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(
+            name: "CFastCGI", pkgConfig: "fcgi", providers: [.apt(["libfcgi-dev"])]),
+        .systemLibrary(name: "CLinux"),
+
+        // Layers, lowest first. ARCHITECTURE.md says who may import whom.
+        .target(name: "StreamProtocol", swiftSettings: strict),
+        .target(
+            name: "StreamStore", dependencies: ["StreamProtocol", "CSQLite", "CLinux"],
+            swiftSettings: strict),
+        .target(
+            name: "StreamService", dependencies: ["StreamProtocol", "StreamStore"],
+            swiftSettings: strict),
+        .target(
+            name: "ServerSettings",
+            dependencies: [
+                .product(name: "Configuration", package: "swift-configuration")
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "FastCGITransport",
+            dependencies: [
+                "StreamProtocol", "StreamService", "CFastCGI", "CLinux",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "LiveTransport",
+            dependencies: [
+                "StreamProtocol", "StreamService",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "Supervision", dependencies: ["ServerSettings", "CLinux"],
+            swiftSettings: strict),
+
+        // Executables: thin.
+        .executableTarget(
+            name: "durable-streams",
+            dependencies: [
+                "ServerSettings", "Supervision",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "durable-streams-worker",
+            dependencies: [
+                "ServerSettings", "StreamStore", "StreamService", "FastCGITransport", "CLinux",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+        .executableTarget(
+            name: "durable-streams-live",
+            dependencies: [
+                "ServerSettings", "StreamStore", "StreamService", "LiveTransport", "CLinux",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+
+        // Benchmark helpers, built by `make bench` only.
+        .executableTarget(
+            name: "bench-responder", dependencies: ["CFastCGI", "CLinux"],
+            path: "Tests/Bench/responder", swiftSettings: strict),
+        .executableTarget(
+            name: "bench-sse", dependencies: ["CLinux"],
+            path: "Tests/Bench/sse", swiftSettings: strict),
+
+        .testTarget(
+            name: "StreamProtocolTests", dependencies: ["StreamProtocol"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "StreamStoreTests",
+            dependencies: ["StreamStore", "StreamProtocol", "CSQLite", "CLinux"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "ServerSettingsTests", dependencies: ["ServerSettings", "Supervision"],
+            swiftSettings: strict),
+    ]
+)

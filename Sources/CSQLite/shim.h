@@ -1,0 +1,15 @@
+#include <sqlite3.h>
+
+/* sqlite3.h spells these destructors as casts of integers to function pointers, which Swift does
+   not import. */
+static inline int ds_sqlite3_bind_blob_static(sqlite3_stmt *s, int i, const void *p, sqlite3_uint64 n) {
+    return sqlite3_bind_blob64(s, i, p, n, SQLITE_STATIC);
+}
+static inline int ds_sqlite3_bind_text_transient(sqlite3_stmt *s, int i, const char *p, int n) {
+    return sqlite3_bind_text(s, i, p, n, SQLITE_TRANSIENT);
+}
+
+/* Variadic functions are not imported either. */
+static inline int ds_sqlite3_no_checkpoint_on_close(sqlite3 *db) {
+    return sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)0);
+}

@@ -1,0 +1,2 @@
+import ServerSettings
+@main struct A { static func main() { print(SettingKey.all.count) } }

@@ -32,14 +32,14 @@ enum WholeNumber {
 }
 
 /// Seconds as decimal digits with an optional fraction. `Double` alone would accept `inf`, `nan` and `0x1p3`.
-enum Seconds {
-    static func parse(_ text: String) -> Double? {
+package enum Seconds {
+    package static func parse(_ text: String) -> Double? {
         let parts = text.split(separator: ".", omittingEmptySubsequences: false)
         guard parts.count <= 2, parts.allSatisfy({ WholeNumber.parse(String($0)) != nil }) else { return nil }
         return Double(text)
     }
 
-    static func format(_ seconds: Double) -> String {
+    package static func format(_ seconds: Double) -> String {
         guard seconds == seconds.rounded(), seconds.magnitude < 1e15 else { return "\(seconds)" }
         return "\(Int(seconds))"
     }

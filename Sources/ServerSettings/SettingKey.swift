@@ -38,7 +38,8 @@ public struct SettingKey: Sendable {
     public static let all: [SettingKey] = [
         SettingKey(
             "listen", .listenAddress(\.listen), default: "127.0.0.1:4437", unit: "address:port",
-            reason: "where nginx listens; loopback, since nothing is protected until you decide who may enter"),
+            reason: "where nginx listens; loopback, since nothing is protected until you decide who may enter"
+        ),
         SettingKey(
             "data_dir", .path(\.dataDirectory), default: "data", unit: "directory",
             reason: "everything the server stores; a relative path counts from the working directory"),
@@ -77,7 +78,8 @@ public struct SettingKey: Sendable {
             reason: "a name is searched in PATH, /usr/local/sbin, /usr/sbin and /sbin"),
         SettingKey(
             "nginx_templates", .optionalPath(\.nginxTemplates), default: "", unit: "directory",
-            reason: "templates of nginx's configuration; empty: the nginx directory found beside the executable"),
+            reason:
+                "templates of nginx's configuration; empty: the nginx directory found beside the executable"),
         SettingKey(
             "sweep_interval", .seconds(\.sweepInterval, 0.1...86400), default: "30", unit: "seconds",
             reason: "time between two rounds of chores such as removing expired streams"),

@@ -52,7 +52,8 @@ struct SettingValue: Sendable {
     static func origin(_ field: Field<String?>) -> SettingValue {
         SettingValue(
             field,
-            accepted: "an origin such as https://streams.example.org, without path and trailing slash, or nothing",
+            accepted:
+                "an origin such as https://streams.example.org, without path and trailing slash, or nothing",
             parse: { text -> String?? in
                 if text.isEmpty { return .some(nil) }
                 return PublicOrigin.isValid(text) ? .some(text) : nil

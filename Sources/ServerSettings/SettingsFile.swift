@@ -35,7 +35,9 @@ enum SettingsFile {
 
     private static func parse(_ bytes: [UInt8], keys: KeyList) throws -> any ConfigSnapshot {
         // Comments alone are a valid file that sets nothing; the parser would report a missing mapping.
-        let lines = bytes.split(separator: UInt8(ascii: "\n")).map { line in line.drop { $0 == 0x20 || $0 == 0x0D } }
+        let lines = bytes.split(separator: UInt8(ascii: "\n")).map { line in
+            line.drop { $0 == 0x20 || $0 == 0x0D }
+        }
         guard lines.contains(where: { $0.first != nil && $0.first != UInt8(ascii: "#") }) else {
             return InMemoryProvider(values: [:]).snapshot()
         }
@@ -45,7 +47,8 @@ enum SettingsFile {
                 keys.append(key)
                 return false
             })
-        return try YAMLSnapshot(data: bytes.span.bytes, providerName: "settings file", parsingOptions: options)
+        return try YAMLSnapshot(
+            data: bytes.span.bytes, providerName: "settings file", parsingOptions: options)
     }
 
     private final class KeyList: Sendable {

@@ -13,6 +13,7 @@ public enum SettingsError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The exit status of a process that can't load its settings: `EX_CONFIG` of sysexits.h.
     public static let exitStatus: Int32 = 78
 
+    /// One line, without a line break.
     public var description: String {
         switch self {
         case .malformed(let key, let value, let origin, let accepted):

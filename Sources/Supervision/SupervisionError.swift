@@ -19,6 +19,7 @@ public struct SupervisionError: Error, Equatable, Sendable, CustomStringConverti
     /// One line without a full stop.
     public let message: String
 
+    /// The message.
     public var description: String { message }
 
     init(_ status: Status, _ message: String) {

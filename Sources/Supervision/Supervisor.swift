@@ -35,12 +35,13 @@ struct Supervisor: ~Copyable {
     private mutating func awaitReadiness() throws(SupervisionError) -> Bool {
         let deadline = MonotonicTime.now + Self.readinessLimit
         while true {
+            let ready = ReadinessProbe.isReady(listen)
             if let ended = family.reap().first {
                 throw SupervisionError(
                     .unavailable,
                     "\(ended.role) (pid \(ended.identifier)) \(ended.reason) before the server was ready")
             }
-            if ReadinessProbe.isReady(listen) { return true }
+            if ready { return true }
             guard MonotonicTime.now < deadline else {
                 throw SupervisionError(
                     .unavailable,
@@ -81,27 +82,39 @@ struct Supervisor: ~Copyable {
 
     /// Stops nginx, so that no new request comes in, then the rest.
     ///
+    /// Open live responses would hold nginx's graceful end for as long as they last, so the live process is asked
+    /// to end them while nginx can still pass their last bytes on. Workers stay for the requests in flight.
+    ///
     /// - Returns: false when a second signal cut it short and everything was killed.
     mutating func stop() -> Bool {
-        // Live connections would hold nginx's graceful end for as long as they last.
         let nginx: (Role) -> Bool = { $0 == .nginx }
-        for (number, patience) in [(SIGQUIT, 2.0), (SIGTERM, 1.0), (SIGKILL, 1.0)] {
-            guard end(nginx, with: number, patience: patience) else { return killAll() }
-        }
-        for (number, patience) in [(SIGTERM, 5.0), (SIGKILL, 1.0)] {
-            guard end({ _ in true }, with: number, patience: patience) else { return killAll() }
+        let everything: (Role) -> Bool = { _ in true }
+        let steps: [(who: (Role) -> Bool, signal: Int32, waitFor: (Role) -> Bool, seconds: Double)] = [
+            (nginx, SIGQUIT, nginx, 0.3),
+            ({ $0 == .live }, SIGTERM, nginx, 2),
+            (nginx, SIGTERM, nginx, 1),
+            (nginx, SIGKILL, nginx, 1),
+            (everything, SIGTERM, everything, 5),
+            (everything, SIGKILL, everything, 1),
+        ]
+        for step in steps where !family.running(where: step.waitFor).isEmpty {
+            guard end(step.who, with: step.signal, waitFor: step.waitFor, seconds: step.seconds) else {
+                return killAll()
+            }
         }
         return true
     }
 
-    /// Signals the processes and waits for their end; false when a stop signal came meanwhile.
-    private mutating func end(_ condition: (Role) -> Bool, with number: Int32, patience: Double) -> Bool {
+    /// Signals processes and waits for the end of the same or of others; false when a stop signal came meanwhile.
+    private mutating func end(
+        _ who: (Role) -> Bool, with number: Int32, waitFor: (Role) -> Bool, seconds: Double
+    ) -> Bool {
         _ = family.reap()
-        for process in family.running(where: condition) {
+        for process in family.running(where: who) {
             if number == SIGKILL { process.signalGroup(number) } else { process.signal(number) }
         }
-        let deadline = MonotonicTime.now + patience
-        while !family.running(where: condition).isEmpty {
+        let deadline = MonotonicTime.now + seconds
+        while !family.running(where: waitFor).isEmpty {
             switch signals.wait(until: deadline) {
             case .stop: return false
             case .timeout: return true

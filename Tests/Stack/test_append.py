@@ -148,6 +148,7 @@ def test_large_append(http: Client, path: str) -> None:
         ("9" * 1024, "9" * 1023, False),
         ("9" * 1023, "9" * 1024, True),
     ],
+    ids=lambda value: str(value)[:8],
 )
 def test_stream_seq_order(http: Client, path: str, first: str, second: str, ok: bool) -> None:
     """Compared byte by byte; must be strictly greater. (A trailing space is trimmed.)"""

@@ -59,7 +59,6 @@ def test_rotation_under_load_loses_nothing(small_stack: Stack, small: Client, pa
                         seen += json.loads(event.text)
                     elif event.kind == "control":
                         offset = str(event.control["streamNextOffset"])
-                        last = event.kind
                     if event.kind != "comment":
                         last = event.kind
                 assert last == "control"

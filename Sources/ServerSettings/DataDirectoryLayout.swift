@@ -1,0 +1,54 @@
+/// Where the parts of a data directory are. A function of the path alone, so that all processes agree.
+public struct DataDirectoryLayout: Sendable, Equatable {
+    /// The absolute path of the data directory.
+    public let dataDirectory: String
+
+    /// The longest path that fits a Unix socket address: `sun_path` has 108 bytes, the last of them NUL.
+    public static let longestSocketPath = 107
+
+    private static let socketNames = ["worker.sock", "live.sock", "wake.sock"]
+
+    /// - Parameter dataDirectory: an absolute path.
+    public init(dataDirectory: String) {
+        self.dataDirectory = dataDirectory
+    }
+
+    /// The SQLite database of recent data.
+    public var hotLog: String { dataDirectory + "/hot.sqlite" }
+    /// Locked by the supervisor: one server per data directory.
+    public var lockFile: String { dataDirectory + "/lock" }
+    /// Locked by the process that commits.
+    public var writeLockFile: String { dataDirectory + "/write.lock" }
+    /// Locked by the process that does the chores.
+    public var choresLockFile: String { dataDirectory + "/chores.lock" }
+    /// nginx's rendered configuration and temporary files.
+    public var nginxDirectory: String { dataDirectory + "/nginx" }
+    /// nginx's cache of catch-up reads.
+    public var cacheDirectory: String { nginxDirectory + "/cache" }
+
+    /// The directory of the sockets: `run` in the data directory, or a private directory of its own under `/tmp`
+    /// when the data directory's path is too long for a socket address.
+    public var runDirectory: String {
+        let preferred = dataDirectory + "/run"
+        let longest = Self.socketNames.map(\.utf8.count).max() ?? 0
+        guard preferred.utf8.count + 1 + longest > Self.longestSocketPath else { return preferred }
+        return "/tmp/durable-streams-" + Self.fingerprint(of: dataDirectory)
+    }
+
+    /// Where workers accept FastCGI connections.
+    public var workerSocket: String { runDirectory + "/worker.sock" }
+    /// Where the live process accepts HTTP connections.
+    public var liveSocket: String { runDirectory + "/live.sock" }
+    /// Where the live process hears of commits.
+    public var wakeSocket: String { runDirectory + "/wake.sock" }
+
+    /// FNV-1a with 64 bits in hexadecimal. It only has to be the same in every process, which `Hasher` is not.
+    private static func fingerprint(of text: String) -> String {
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in text.utf8 {
+            hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3
+        }
+        let digits = String(hash, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}

@@ -1,0 +1,26 @@
+/// The grammar of `public_url`: `http` or `https`, a host and an optional port, and nothing after that.
+enum PublicOrigin {
+    static func isValid(_ text: String) -> Bool {
+        guard let scheme = ["https://", "http://"].first(where: { text.hasPrefix($0) }) else { return false }
+        let authority = text.dropFirst(scheme.count)
+        if authority.hasPrefix("[") {
+            let host = authority.hasSuffix("]") ? "\(authority):80" : String(authority)
+            return ListenAddress(host) != nil
+        }
+        let parts = authority.split(separator: ":", omittingEmptySubsequences: false)
+        guard let host = parts.first, !host.isEmpty, parts.count <= 2,
+            host.utf8.allSatisfy(isHostByte)
+        else { return false }
+        guard parts.count == 2 else { return true }
+        return WholeNumber.parse(String(parts[1])).map { (1...65535).contains($0) } ?? false
+    }
+
+    private static func isHostByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"):
+            true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,87 @@
+/// One row of the table of settings: its names, default, unit, grammar and reason.
+public struct SettingKey: Sendable {
+    /// The key in the settings file, in snake case: `long_poll_timeout`.
+    public let name: String
+    /// The value when no source gives one, in the notation of the sources.
+    public let defaultText: String
+    /// Unit or kind of the value, for help texts.
+    public let unit: String
+    /// Why the key exists and why its default is what it is.
+    public let reason: String
+    /// Grammar, and the field of ``Settings`` it belongs to.
+    let value: SettingValue
+
+    init(_ name: String, _ value: SettingValue, default text: String, unit: String, reason: String) {
+        self.name = name
+        self.value = value
+        defaultText = text
+        self.unit = unit
+        self.reason = reason
+    }
+
+    /// The environment variable: `DS_LONG_POLL_TIMEOUT`.
+    public var environmentName: String { "DS_" + name.uppercased() }
+
+    /// The flag: `--long-poll-timeout`.
+    public var flag: String { "--" + String(name.map { $0 == "_" ? "-" : $0 }) }
+
+    /// What the key accepts, for error messages and help.
+    public var accepted: String { value.accepted }
+
+    /// The environment variable that names the settings file.
+    public static let configEnvironmentName = "DS_CONFIG"
+    /// The flag that names the settings file.
+    public static let configFlag = "--config"
+
+    /// Every key. Names, flags, defaults, help, checks and `Settings.environment()` derive from this table, and a
+    /// test compares Config/durable-streams.yaml with it.
+    public static let all: [SettingKey] = [
+        SettingKey(
+            "listen", .listenAddress(\.listen), default: "127.0.0.1:4437", unit: "address:port",
+            reason: "where nginx listens; loopback, since nothing is protected until you decide who may enter"
+        ),
+        SettingKey(
+            "data_dir", .path(\.dataDirectory), default: "data", unit: "directory",
+            reason: "everything the server stores; a relative path counts from the working directory"),
+        SettingKey(
+            "workers", .integer(\.workers, 1...64), default: "1", unit: "processes",
+            reason: "worker processes behind nginx; appends share one writer lock, so more help readers only"),
+        SettingKey(
+            "worker_threads", .integer(\.workerThreads, 1...64), default: "2", unit: "threads",
+            reason: "reader threads per worker; connections are not bound to threads"),
+        SettingKey(
+            "long_poll_timeout", .seconds(\.longPollTimeout, 0.05...3600), default: "30", unit: "seconds",
+            reason: "how long a long-poll waits for data; below the idle time-outs of common proxies"),
+        SettingKey(
+            "sse_lifetime", .seconds(\.sseLifetime, 0.1...86400), default: "60", unit: "seconds",
+            reason: "after this an SSE response ends and the client reconnects, so that proxies can reuse it"),
+        SettingKey(
+            "sse_keep_alive", .seconds(\.sseKeepAlive, 0.1...3600), default: "15", unit: "seconds",
+            reason: "a comment line keeps quiet SSE responses open through proxies that close idle ones"),
+        SettingKey(
+            "max_body_bytes", .bytes(\.maxBodyBytes, 1...(1 << 30)), default: "16MiB", unit: "bytes",
+            reason: "largest request body; nginx and the worker refuse more with 413"),
+        SettingKey(
+            "read_chunk_bytes", .bytes(\.readChunkBytes, 65536...(64 << 20)), default: "1MiB", unit: "bytes",
+            reason: "piece size of a catch-up read; small enough to cache and to bound memory"),
+        SettingKey(
+            "public_url", .origin(\.publicURL), default: "", unit: "URL",
+            reason: "origin that clients see, for absolute URLs in answers; empty: taken from the request"),
+        SettingKey(
+            "cache_size", .bytes(\.cacheSize, (1 << 20)...(16 << 40)), default: "1GiB", unit: "bytes",
+            reason: "most disk space of nginx's cache of catch-up reads"),
+        SettingKey(
+            "log_level", .logLevel(\.logLevel), default: "info", unit: "level",
+            reason: "least severe level that workers and the live process log"),
+        SettingKey(
+            "nginx_path", .executable(\.nginxPath), default: "nginx", unit: "executable",
+            reason: "a name is searched in PATH, /usr/local/sbin, /usr/sbin and /sbin"),
+        SettingKey(
+            "nginx_templates", .optionalPath(\.nginxTemplates), default: "", unit: "directory",
+            reason:
+                "templates of nginx's configuration; empty: the nginx directory found beside the executable"),
+        SettingKey(
+            "sweep_interval", .seconds(\.sweepInterval, 0.1...86400), default: "30", unit: "seconds",
+            reason: "time between two rounds of chores such as removing expired streams"),
+    ]
+}

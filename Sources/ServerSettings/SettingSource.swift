@@ -1,0 +1,52 @@
+import Configuration
+
+/// One place that settings come from: strings by key, and words that say where a key was found.
+///
+/// Only strings are read from the providers: their typed lookups answer a malformed number with the default or
+/// with an error that names neither the value nor its origin.
+struct SettingSource {
+    let snapshot: any ConfigSnapshot
+    /// The provider's key for a row of the table.
+    let providerKey: (SettingKey) -> AbsoluteConfigKey
+    /// Completes "from …" in an error.
+    let origin: (SettingKey) -> String
+
+    /// The text of `key`, or nil when this source doesn't have it.
+    func text(for key: SettingKey) throws(SettingsError) -> String? {
+        do {
+            guard let value = try snapshot.value(forKey: providerKey(key), type: .string).value else {
+                return nil
+            }
+            if case .string(let text) = value.content { return text }
+        } catch {
+            // The provider throws for a value that is not a scalar, such as a YAML list.
+        }
+        throw .malformed(key: key.name, value: "a list", origin: origin(key), accepted: key.accepted)
+    }
+
+    /// The `DS_*` variables.
+    ///
+    /// - Throws: `unknown` for a `DS_*` variable that is not in the table.
+    static func environment(_ variables: [String: String]) throws(SettingsError) -> SettingSource {
+        let known = SettingKey.all.map(\.environmentName) + [SettingKey.configEnvironmentName]
+        let ours = variables.filter { $0.key.hasPrefix("DS_") }
+        for name in ours.keys.sorted() where !known.contains(name) {
+            throw .unknown(name: name, value: ours[name] ?? "", origin: "the environment", known: known)
+        }
+        return SettingSource(
+            snapshot: EnvironmentVariablesProvider(environmentVariables: ours).snapshot(),
+            providerKey: { AbsoluteConfigKey([$0.environmentName]) },
+            origin: { "environment variable \($0.environmentName)" })
+    }
+
+    /// The flags that ``SettingFlags`` parsed.
+    static func flags(_ flags: SettingFlags) -> SettingSource {
+        let values = flags.values.map { name, text in
+            (AbsoluteConfigKey([name]), ConfigValue(.string(text), isSecret: false))
+        }
+        let provider = InMemoryProvider(values: Dictionary(uniqueKeysWithValues: values))
+        return SettingSource(
+            snapshot: provider.snapshot(), providerKey: { AbsoluteConfigKey([$0.name]) },
+            origin: { "flag \($0.flag)" })
+    }
+}

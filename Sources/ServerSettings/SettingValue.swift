@@ -1,0 +1,91 @@
+/// The grammar of one setting and the field it fills: text to value and back.
+struct SettingValue: Sendable {
+    /// What `set` accepts, to complete the sentence "give …".
+    let accepted: String
+    /// Stores the parsed text; false when the text is not accepted.
+    let set: @Sendable (inout Settings, String) -> Bool
+    /// The text that `set` would parse to the field's value; empty for an optional field without a value.
+    let text: @Sendable (Settings) -> String
+
+    typealias Field<Value> = any WritableKeyPath<Settings, Value> & Sendable
+
+    private init<Value>(
+        _ field: Field<Value>, accepted: String,
+        parse: @escaping @Sendable (String) -> Value?, format: @escaping @Sendable (Value) -> String
+    ) {
+        self.accepted = accepted
+        set = { settings, text in
+            guard let value = parse(text) else { return false }
+            settings[keyPath: field] = value
+            return true
+        }
+        text = { format($0[keyPath: field]) }
+    }
+
+    static func listenAddress(_ field: Field<ListenAddress>) -> SettingValue {
+        SettingValue(
+            field, accepted: ListenAddress.grammar, parse: { ListenAddress($0) }, format: { $0.description })
+    }
+
+    static func integer(_ field: Field<Int>, _ range: ClosedRange<Int>) -> SettingValue {
+        SettingValue(
+            field, accepted: "a whole number from \(range.lowerBound) to \(range.upperBound)",
+            parse: { WholeNumber.parse($0).flatMap { range.contains($0) ? $0 : nil } }, format: { "\($0)" })
+    }
+
+    static func seconds(_ field: Field<Double>, _ range: ClosedRange<Double>) -> SettingValue {
+        let (low, high) = (Seconds.format(range.lowerBound), Seconds.format(range.upperBound))
+        return SettingValue(
+            field, accepted: "seconds from \(low) to \(high), such as 30 or 0.5",
+            parse: { Seconds.parse($0).flatMap { range.contains($0) ? $0 : nil } },
+            format: { Seconds.format($0) })
+    }
+
+    static func bytes(_ field: Field<Int>, _ range: ClosedRange<Int>) -> SettingValue {
+        let (low, high) = (ByteSize.format(range.lowerBound), ByteSize.format(range.upperBound))
+        return SettingValue(
+            field, accepted: "bytes from \(low) to \(high), such as 1048576, 512KiB, 16MiB or 1GiB",
+            parse: { ByteSize.parse($0).flatMap { range.contains($0) ? $0 : nil } },
+            format: { ByteSize.format($0) })
+    }
+
+    static func origin(_ field: Field<String?>) -> SettingValue {
+        SettingValue(
+            field,
+            accepted:
+                "an origin such as https://streams.example.org, without path and trailing slash, or nothing",
+            parse: { text -> String?? in
+                if text.isEmpty { return .some(nil) }
+                return PublicOrigin.isValid(text) ? .some(text) : nil
+            }, format: { $0 ?? "" })
+    }
+
+    static func logLevel(_ field: Field<LogLevel>) -> SettingValue {
+        SettingValue(
+            field, accepted: "one of " + LogLevel.allCases.map(\.rawValue).joined(separator: ", "),
+            parse: { LogLevel(rawValue: $0) }, format: { $0.rawValue })
+    }
+
+    static func path(_ field: Field<String>) -> SettingValue {
+        SettingValue(field, accepted: pathGrammar, parse: { AbsolutePath.make($0) }, format: { $0 })
+    }
+
+    static func optionalPath(_ field: Field<String?>) -> SettingValue {
+        SettingValue(
+            field, accepted: pathGrammar + ", or nothing",
+            parse: { text -> String?? in
+                if text.isEmpty { return .some(nil) }
+                return AbsolutePath.make(text).map { .some($0) }
+            }, format: { $0 ?? "" })
+    }
+
+    /// A bare name stays a name, to be searched later; anything with a slash becomes an absolute path.
+    static func executable(_ field: Field<String>) -> SettingValue {
+        SettingValue(
+            field, accepted: "the name or the path of an executable",
+            parse: { $0.contains("/") ? AbsolutePath.make($0) : ($0.isEmpty ? nil : $0) }, format: { $0 })
+    }
+
+    private static let pathGrammar =
+        "a path without white space, control characters or any of \(AbsolutePath.refusedCharacters)"
+}

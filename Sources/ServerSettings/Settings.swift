@@ -1,0 +1,73 @@
+/// Every setting of the server, resolved and checked.
+///
+/// Load them with ``load(arguments:environment:)``; ``SettingKey/all`` lists the keys, their defaults and reasons.
+public struct Settings: Sendable, Equatable {
+    /// Where nginx listens.
+    public internal(set) var listen: ListenAddress
+    /// Absolute path of the directory that holds everything the server stores.
+    public internal(set) var dataDirectory: String
+    /// Number of worker processes, 1...64.
+    public internal(set) var workers: Int
+    /// Reader threads per worker process, 1...64.
+    public internal(set) var workerThreads: Int
+    /// Seconds that a long-poll waits for data, 0.05...3600.
+    public internal(set) var longPollTimeout: Double
+    /// Seconds after which an SSE response ends so that the client reconnects, 0.1...86400.
+    public internal(set) var sseLifetime: Double
+    /// Seconds between comment lines on a quiet SSE response, 0.1...3600.
+    public internal(set) var sseKeepAlive: Double
+    /// Largest request body in bytes, 1...1 GiB.
+    public internal(set) var maxBodyBytes: Int
+    /// Size in bytes that a catch-up read aims at, 64 KiB...64 MiB.
+    public internal(set) var readChunkBytes: Int
+    /// `http://` or `https://` origin that clients see, without a trailing slash; nil: taken from the request.
+    public internal(set) var publicURL: String?
+    /// Most bytes that nginx's cache keeps on disk, 1 MiB...16 TiB.
+    public internal(set) var cacheSize: Int
+    /// The least severe level that is logged.
+    public internal(set) var logLevel: LogLevel
+    /// Name of the nginx executable, searched in PATH and the sbin directories, or its path.
+    public internal(set) var nginxPath: String
+    /// Absolute path of the directory of nginx templates; nil: found beside the executable.
+    public internal(set) var nginxTemplates: String?
+    /// Seconds between two rounds of chores such as expiry, 0.1...86400.
+    public internal(set) var sweepInterval: Double
+
+    /// The default of every key, read from ``SettingKey/all``.
+    ///
+    /// - Throws: ``SettingsError`` when a default of the table is malformed, which a test rules out.
+    public static func defaults() throws(SettingsError) -> Settings {
+        try Settings.resolved(from: [])
+    }
+
+    /// Starts with neutral values; `resolved(from:)` gives every field its value from the table or a source.
+    init(neutralListen: ListenAddress) {
+        listen = neutralListen
+        dataDirectory = "/"
+        workers = 0
+        workerThreads = 0
+        longPollTimeout = 0
+        sseLifetime = 0
+        sseKeepAlive = 0
+        maxBodyBytes = 0
+        readChunkBytes = 0
+        cacheSize = 0
+        logLevel = .info
+        nginxPath = ""
+        sweepInterval = 0
+    }
+
+    /// Where the parts of ``dataDirectory`` are.
+    public var layout: DataDirectoryLayout { DataDirectoryLayout(dataDirectory: dataDirectory) }
+
+    /// All settings as `DS_*` variables: a process started with them needs no file and no flags, and loads equal
+    /// settings. Optional settings without a value are left out.
+    public func environment() -> [String: String] {
+        var result: [String: String] = [:]
+        for key in SettingKey.all {
+            let text = key.value.text(self)
+            if !text.isEmpty { result[key.environmentName] = text }
+        }
+        return result
+    }
+}

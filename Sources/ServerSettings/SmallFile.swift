@@ -1,0 +1,47 @@
+import Glibc
+
+/// Whole-file reads and writes for configuration, without Foundation.
+package enum SmallFile {
+    /// The system's reason why a file could not be read or written.
+    package struct Failure: Error, CustomStringConvertible {
+        package let code: Int32
+        package var description: String { String(cString: strerror(code)) }
+    }
+
+    /// All bytes of a regular file.
+    package static func read(_ path: String) throws(Failure) -> [UInt8] {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw Failure(code: errno) }
+        defer { close(descriptor) }
+        var result: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 16384)
+        while true {
+            let count = Glibc.read(descriptor, &buffer, buffer.count)
+            if count > 0 {
+                result += buffer[..<count]
+            } else if count == 0 {
+                return result
+            } else if errno != EINTR {
+                throw Failure(code: errno)
+            }
+        }
+    }
+
+    /// Replaces the file's content in one step: readers see the old file or the new one.
+    package static func write(_ bytes: [UInt8], to path: String, mode: mode_t) throws(Failure) {
+        let temporary = path + ".new"
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
+        guard descriptor >= 0 else { throw Failure(code: errno) }
+        defer { close(descriptor) }
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if count >= 0 {
+                rest = rest.dropFirst(count)
+            } else if errno != EINTR {
+                throw Failure(code: errno)
+            }
+        }
+        guard rename(temporary, path) == 0 else { throw Failure(code: errno) }
+    }
+}

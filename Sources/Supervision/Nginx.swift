@@ -1,0 +1,56 @@
+import Glibc
+import ServerSettings
+
+/// The command lines of nginx for a rendered configuration.
+struct Nginx {
+    let executable: String
+    /// Absolute path of the directory with `nginx.conf`.
+    let directory: String
+    /// True when `nginx.conf` has a `daemon` directive of its own, which must not be given twice.
+    let setsDaemon: Bool
+
+    static let mainFile = "nginx.conf"
+
+    /// Renders the templates and creates what nginx expects.
+    static func render(
+        _ templates: NginxTemplates, executable: String, settings: Settings, account: NginxAccount
+    ) throws(SupervisionError) -> Nginx {
+        let directory = settings.layout.nginxDirectory
+        let placeholders = NginxPlaceholders.values(
+            settings: settings, configurationDirectory: directory, user: account.directive)
+        let names = try templates.render(into: directory, placeholders: placeholders)
+        guard names.contains(mainFile) else {
+            throw SupervisionError(.configuration, "\(templates.directory) has no \(mainFile)")
+        }
+        let path = "\(directory)/\(mainFile)"
+        let text: String
+        do throws(SmallFile.Failure) {
+            text = String(decoding: try SmallFile.read(path), as: UTF8.self)
+        } catch {
+            throw .system("reading \(path)", code: error.code)
+        }
+        let setsDaemon = text.split(whereSeparator: \.isNewline)
+            .contains { $0.drop { $0 == " " || $0 == "\t" }.hasPrefix("daemon ") }
+        return Nginx(executable: executable, directory: directory, setsDaemon: setsDaemon)
+    }
+
+    /// Until `error_log` is read, nginx reports to standard error and not to a file that only root may write.
+    private var common: [String] {
+        [executable, "-e", "stderr", "-p", directory + "/", "-c", Self.mainFile]
+    }
+
+    /// Runs nginx in the foreground.
+    var arguments: [String] { setsDaemon ? common : common + ["-g", "daemon off;"] }
+
+    /// Has nginx check the configuration; it prints what is wrong itself.
+    func test(environment: [String: String]) throws(SupervisionError) {
+        let child = try ChildProcess.spawn(common + ["-t", "-q"], environment: environment)
+        var status: Int32 = 0
+        while waitpid(child.identifier, &status, 0) < 0, errno == EINTR {}
+        let reason = ExitReason(waitStatus: status)
+        guard reason == .status(0) else {
+            throw SupervisionError(
+                .configuration, "nginx refuses \(directory)/\(Self.mainFile): nginx -t \(reason)")
+        }
+    }
+}

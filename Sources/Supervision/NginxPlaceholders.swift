@@ -1,0 +1,36 @@
+import ServerSettings
+
+/// The values of the templates' placeholders.
+public enum NginxPlaceholders {
+    /// - Parameters:
+    ///   - configurationDirectory: absolute path of the rendered files, without a trailing slash.
+    ///   - user: nginx's `user` directive with its semicolon, or nothing.
+    public static func values(
+        settings: Settings, configurationDirectory: String, user: String
+    ) -> [String: String] {
+        [
+            "DS_LISTEN": settings.listen.description,
+            "DS_USER": user,
+            "DS_NGINX_DIR": configurationDirectory,
+            "DS_RUN_DIR": settings.layout.runDirectory,
+            "DS_CACHE_DIR": settings.layout.cacheDirectory,
+            "DS_CACHE_SIZE": megabytes(settings.cacheSize),
+            "DS_MAX_BODY_BYTES": "\(settings.maxBodyBytes)",
+            "DS_LIVE_READ_TIMEOUT": "\(liveReadTimeout(settings))",
+        ]
+    }
+
+    /// nginx's notation for sizes, rounded up.
+    private static func megabytes(_ bytes: Int) -> String {
+        let megabyte = 1 << 20
+        return "\((bytes + megabyte - 1) / megabyte)m"
+    }
+
+    /// Whole seconds that nginx waits for the live process: longer than any response of it is silent, with room for
+    /// a late timer.
+    static func liveReadTimeout(_ settings: Settings) -> Int {
+        let longest = max(
+            90, settings.longPollTimeout + 30, settings.sseLifetime + 30, settings.sseKeepAlive * 3)
+        return Int(longest.rounded(.up))
+    }
+}

@@ -1,0 +1,118 @@
+import Glibc
+import ServerSettings
+
+/// The `*.conf` files that become nginx's configuration once their `@NAME@` placeholders are replaced.
+public struct NginxTemplates: Sendable {
+    /// The directory they are in.
+    public let directory: String
+
+    /// The file that tells a directory of templates from any other directory named `nginx`.
+    static let marker = "durable-streams-http.conf"
+
+    /// Finds the templates: the setting, else the `nginx` or `share/durable-streams/nginx` directory of the
+    /// executable's directory or of one of its parents.
+    ///
+    /// - Throws: `configuration` when there are none.
+    public static func find(settings: Settings) throws(SupervisionError) -> NginxTemplates {
+        if let directory = settings.nginxTemplates {
+            guard access("\(directory)/\(marker)", R_OK) == 0 else {
+                throw SupervisionError(
+                    .configuration, "nginx_templates: \(directory) has no readable \(marker)")
+            }
+            return NginxTemplates(directory: directory)
+        }
+        let executable = try Executables.current()
+        var ancestor = Executables.directory(of: executable)
+        while true {
+            let prefix = ancestor == "/" ? "" : ancestor
+            for name in ["nginx", "share/durable-streams/nginx"] {
+                let candidate = "\(prefix)/\(name)"
+                if access("\(candidate)/\(marker)", R_OK) == 0 { return NginxTemplates(directory: candidate) }
+            }
+            guard ancestor != "/" else { break }
+            ancestor = Executables.directory(of: ancestor)
+        }
+        throw SupervisionError(
+            .configuration,
+            "no nginx/\(marker) beside \(executable) or above it; name its directory with DS_NGINX_TEMPLATES")
+    }
+
+    /// - Parameter directory: an absolute path.
+    public init(directory: String) {
+        self.directory = directory
+    }
+
+    /// Renders every `*.conf` file into `output` under the same name.
+    ///
+    /// - Returns: the names of the files, sorted.
+    /// - Throws: `configuration` for an unknown placeholder, `system` when a file can't be read or written.
+    @discardableResult
+    public func render(
+        into output: String, placeholders: [String: String]
+    ) throws(SupervisionError) -> [String] {
+        let names = try configurationFiles()
+        for name in names {
+            let source = "\(directory)/\(name)"
+            let template: [UInt8]
+            do throws(SmallFile.Failure) {
+                template = try SmallFile.read(source)
+            } catch {
+                throw .system("reading \(source)", code: error.code)
+            }
+            let text = String(decoding: template, as: UTF8.self)
+            let rendered = try Self.replace(placeholders, in: text, name: source)
+            do throws(SmallFile.Failure) {
+                try SmallFile.write(Array(rendered.utf8), to: "\(output)/\(name)", mode: 0o640)
+            } catch {
+                throw .system("writing \(output)/\(name)", code: error.code)
+            }
+        }
+        return names
+    }
+
+    /// Replaces each `@NAME@`, where NAME has capital letters, digits and underscores; any other `@` stays.
+    ///
+    /// - Parameter name: the file, for errors.
+    /// - Throws: `configuration` for a placeholder without a value.
+    public static func replace(
+        _ placeholders: [String: String], in text: String, name: String
+    ) throws(SupervisionError) -> String {
+        var result = ""
+        var line = 1
+        var rest = text[...]
+        while let at = rest.firstIndex(of: "@") {
+            let before = rest[..<at]
+            result += before
+            line += before.count { $0 == "\n" }
+            let tail = rest[rest.index(after: at)...]
+            let word = tail.prefix { $0.isASCII && ($0.isUppercase || $0.isNumber || $0 == "_") }
+            guard !word.isEmpty, word.endIndex < tail.endIndex, tail[word.endIndex] == "@" else {
+                result += "@"
+                rest = tail
+                continue
+            }
+            guard let value = placeholders[String(word)] else {
+                throw SupervisionError(
+                    .configuration,
+                    "\(name):\(line): unknown placeholder @\(word)@; known are "
+                        + placeholders.keys.sorted().joined(separator: ", "))
+            }
+            result += value
+            rest = tail[tail.index(after: word.endIndex)...]
+        }
+        return result + rest
+    }
+
+    private func configurationFiles() throws(SupervisionError) -> [String] {
+        guard let stream = opendir(directory) else { throw .system("reading \(directory)", code: errno) }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
+                tuple.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name.hasSuffix(".conf"), !name.hasPrefix(".") { names.append(name) }
+        }
+        return names.sorted()
+    }
+}

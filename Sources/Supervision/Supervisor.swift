@@ -1,0 +1,137 @@
+import Glibc
+import ServerSettings
+
+/// Keeps the family running until a signal asks to stop. Everything happens on the main thread, between waits.
+struct Supervisor: ~Copyable {
+    private var family: Family
+    private let listen: ListenAddress
+    private let signals: SignalWaiter
+    /// Seconds that nginx waited for its address since it ended last.
+    private var nginxWaited = 0.0
+
+    /// Seconds that the start may take.
+    private static let readinessLimit = 15.0
+
+    init(family: consuming Family, listen: ListenAddress, signals: SignalWaiter) {
+        self.family = family
+        self.listen = listen
+        self.signals = signals
+    }
+
+    /// Starts the family and waits until the server answers.
+    ///
+    /// - Returns: false when a signal asked to stop meanwhile.
+    /// - Throws: `unavailable` when a process ends or the server is not ready in time; the rest is then stopped.
+    mutating func start() throws(SupervisionError) -> Bool {
+        do throws(SupervisionError) {
+            try family.startAll()
+            return try awaitReadiness()
+        } catch {
+            _ = stop()
+            throw error
+        }
+    }
+
+    private mutating func awaitReadiness() throws(SupervisionError) -> Bool {
+        let deadline = MonotonicTime.now + Self.readinessLimit
+        while true {
+            if let ended = family.reap().first {
+                throw SupervisionError(
+                    .unavailable,
+                    "\(ended.role) (pid \(ended.identifier)) \(ended.reason) before the server was ready")
+            }
+            if ReadinessProbe.isReady(listen) { return true }
+            guard MonotonicTime.now < deadline else {
+                throw SupervisionError(
+                    .unavailable,
+                    "http://\(listen)/readyz did not answer 200 within \(Seconds.format(Self.readinessLimit)) s, "
+                        + "though all processes run")
+            }
+            if signals.wait(until: MonotonicTime.now + 0.05) == .stop { return false }
+        }
+    }
+
+    /// Restarts what ends, until a signal asks to stop.
+    mutating func run() {
+        while true {
+            for ended in family.reap() {
+                let delay = family.planRestart(of: ended.role)
+                if ended.role == .nginx { nginxWaited = 0 }
+                let when = delay == 0 ? "now" : "in \(Seconds.format(delay)) s"
+                Console.error("\(ended.role) (pid \(ended.identifier)) \(ended.reason); restarting \(when)")
+            }
+            for role in family.due() { restart(role) }
+            if signals.wait(until: family.nextRestart) == .stop { return }
+        }
+    }
+
+    private mutating func restart(_ role: Role) {
+        // Workers of a master that was killed hold the address until the kernel has ended them.
+        if role == .nginx, nginxWaited < 3, ListenCheck.bindOnce(listen) != 0 {
+            nginxWaited += 0.05
+            return family.postpone(.nginx, by: 0.05)
+        }
+        do throws(SupervisionError) {
+            try family.restart(role)
+        } catch {
+            Console.error("\(role): \(error)")
+            _ = family.planRestart(of: role)
+        }
+    }
+
+    /// Stops nginx, so that no new request comes in, then the rest.
+    ///
+    /// - Returns: false when a second signal cut it short and everything was killed.
+    mutating func stop() -> Bool {
+        // Live connections would hold nginx's graceful end for as long as they last.
+        let nginx: (Role) -> Bool = { $0 == .nginx }
+        for (number, patience) in [(SIGQUIT, 2.0), (SIGTERM, 1.0), (SIGKILL, 1.0)] {
+            guard end(nginx, with: number, patience: patience) else { return killAll() }
+        }
+        for (number, patience) in [(SIGTERM, 5.0), (SIGKILL, 1.0)] {
+            guard end({ _ in true }, with: number, patience: patience) else { return killAll() }
+        }
+        return true
+    }
+
+    /// Signals the processes and waits for their end; false when a stop signal came meanwhile.
+    private mutating func end(_ condition: (Role) -> Bool, with number: Int32, patience: Double) -> Bool {
+        _ = family.reap()
+        for process in family.running(where: condition) {
+            if number == SIGKILL { process.signalGroup(number) } else { process.signal(number) }
+        }
+        let deadline = MonotonicTime.now + patience
+        while !family.running(where: condition).isEmpty {
+            switch signals.wait(until: deadline) {
+            case .stop: return false
+            case .timeout: return true
+            case .child: _ = family.reap()
+            }
+        }
+        return true
+    }
+
+    private mutating func killAll() -> Bool {
+        for process in family.running(where: { _ in true }) { process.signalGroup(SIGKILL) }
+        let deadline = MonotonicTime.now + 1
+        while !family.running(where: { _ in true }).isEmpty, signals.wait(until: deadline) != .timeout {
+            _ = family.reap()
+        }
+        return false
+    }
+
+    /// What runs, for the lines printed at the start.
+    func summary(dataDirectory: String) -> String {
+        func numbers(_ condition: (Role) -> Bool) -> String {
+            family.running(where: condition).map { "\($0.identifier)" }.joined(separator: " ")
+        }
+        let isWorker: (Role) -> Bool = { if case .worker = $0 { true } else { false } }
+        let workers = family.running(where: isWorker)
+        return """
+            Durable Streams is ready at http://\(listen)/v1/stream/
+            data directory: \(dataDirectory)   workers: \(workers.count) (pids \(numbers(isWorker)))   \
+            live: pid \(numbers { $0 == .live })   nginx: pid \(numbers { $0 == .nginx })
+            Ctrl-C stops everything.
+            """
+    }
+}

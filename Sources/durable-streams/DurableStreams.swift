@@ -1,0 +1,12 @@
+import ArgumentParser
+
+/// The command line. Flags of settings are not declared here: they derive from the table of settings.
+@main
+struct DurableStreams: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "durable-streams",
+        abstract:
+            "Durable Streams for nginx: a self-hosted server for durable, replayable streams over HTTP.",
+        version: "durable-streams 0.1.0",
+        subcommands: [Serve.self, NginxConfig.self, ExecBound.self])
+}

@@ -1,0 +1,22 @@
+import ArgumentParser
+import ServerSettings
+import Supervision
+
+/// `durable-streams serve`
+struct Serve: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Run nginx, the workers and the live process in the foreground.",
+        discussion: SettingsHelp.text)
+
+    @Argument(
+        parsing: .allUnrecognized,
+        help: ArgumentHelp("Settings as --name value; see above.", valueName: "settings"))
+    var settings: [String] = []
+
+    func run() {
+        let loaded = Command.loadSettings(settings)
+        Command.finish { () throws(SupervisionError) in
+            try Server.serve(settings: loaded, environment: Command.environment)
+        }
+    }
+}

@@ -29,6 +29,8 @@ signal(SIGPIPE, SIG_IGN)
 guard FCGX_Init() == 0 else {
     fail("libfcgi does not start")
 }
+// libfcgi has put a handler of its own on SIGTERM, which only sets a flag.
+signal(SIGTERM, SIG_DFL)
 
 do {
     let reactor = try Reactor(listener: try listenOnUnixSocket(path))

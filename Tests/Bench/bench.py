@@ -29,8 +29,8 @@ def arguments():
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="one round of one second each")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of each figure (default 3)")
-    parser.add_argument("--seconds", type=int, default=3, help="length of a run (default 3)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each figure (default 5)")
+    parser.add_argument("--seconds", type=int, default=2, help="length of a run (default 2)")
     parser.add_argument("--json", metavar="FILE", help="write the rows there too")
     parser.add_argument("--binaries", default=os.path.join(REPOSITORY, ".build", "release"),
                         help="folder of the built programs (default: the release build)")
@@ -64,6 +64,20 @@ def check(options):
             raise BenchError(f"{name} is not built in {options.binaries}")
     if file_system(options.work_dir) in IN_MEMORY:
         raise BenchError(f"{options.work_dir} is in memory: fsync would cost nothing there")
+
+
+def busy_share(seconds=0.5):
+    """How much of all processors' time is in use now."""
+
+    def ticks():
+        with open("/proc/stat") as stat:
+            values = [int(value) for value in stat.readline().split()[1:9]]
+        return sum(values), values[3] + values[4]
+
+    total, idle = ticks()
+    time.sleep(seconds)
+    later, idle_later = ticks()
+    return 1 - (idle_later - idle) / max(1, later - total)
 
 
 def search_path():
@@ -100,6 +114,8 @@ def main():
     except BenchError as error:
         tell(f"bench: {error}")
         return 2
+    if (share := busy_share()) > 0.1:
+        tell(f"bench: {share:.0%} of this machine is busy with other things: the figures will suffer")
     # nginx's workers, which run as another user when started as root, have to get in.
     folder = os.path.realpath(tempfile.mkdtemp(prefix="ds-bench-", dir=options.work_dir))
     os.chmod(folder, 0o755)

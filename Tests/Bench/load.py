@@ -67,12 +67,14 @@ def drive(url, load, seconds):
 
 
 def compare(sides, rounds, seconds):
-    """Run each (url, load) of `sides` in turn, again and again; a summed-up outcome for each, whose rate
-    is the median of its rounds. A short run of each goes first and counts for its errors only."""
+    """Run each (url, load) of `sides` in turn, again and again, forwards and backwards so that neither has
+    the better place; a summed-up outcome for each, whose rate is the median of its rounds. A short run of
+    each goes first and counts for its errors only."""
     totals = [Outcome() for _ in sides]
     rates = [[] for _ in sides]
     for turn in range(rounds + 1):
-        for index, (url, load) in enumerate(sides):
+        order = list(enumerate(sides))
+        for index, (url, load) in order if turn % 2 else reversed(order):
             outcome = drive(url, load, seconds if turn else 1)
             totals[index].add(outcome)
             if turn:

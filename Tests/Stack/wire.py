@@ -172,8 +172,9 @@ class Connection:
                 trailer = self.take_until(b"\r\n")
                 assert trailer == b"", f"unexpected trailer {trailer!r}"
                 return
-            yield self.take(size)
+            chunk = self.take(size)
             assert self.take(2) == b"\r\n", "chunk does not end in CRLF"
+            yield chunk
 
     def read_response(self, method: str | bytes = "GET") -> Response:
         response = self.read_head()

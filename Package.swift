@@ -69,6 +69,14 @@ let package = Package(
             name: "Supervision", dependencies: ["ServerSettings", "CLinux"],
             swiftSettings: strict),
 
+        .target(
+            name: "ServerProcess",
+            dependencies: [
+                "ServerSettings", "StreamStore", "StreamService", "CLinux",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: strict),
+
         // Executables: thin.
         .executableTarget(
             name: "durable-streams",
@@ -79,16 +87,13 @@ let package = Package(
             swiftSettings: strict),
         .executableTarget(
             name: "durable-streams-worker",
-            dependencies: [
-                "ServerSettings", "StreamStore", "StreamService", "FastCGITransport", "WakeChannel", "CLinux",
-                .product(name: "Logging", package: "swift-log"),
-            ],
+            dependencies: ["ServerProcess", "StreamStore", "FastCGITransport", "WakeChannel"],
             swiftSettings: strict),
         .executableTarget(
             name: "durable-streams-live",
             dependencies: [
-                "ServerSettings", "StreamStore", "StreamService", "LiveTransport", "WakeChannel", "CLinux",
-                .product(name: "Logging", package: "swift-log"),
+                "ServerProcess", "StreamStore", "StreamService", "LiveTransport", "CLinux",
+                .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: strict),
 

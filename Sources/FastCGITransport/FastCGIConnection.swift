@@ -136,13 +136,9 @@ enum StatusLine {
         head.reserveCapacity(response.head.count + 64)
         head.append(contentsOf: "Status: ".utf8)
         head.append(contentsOf: String(response.status).utf8)
-        // nginx knows the words for most codes; for these it would send none.
-        switch response.status {
-        case 410: head.append(contentsOf: " Gone".utf8)
-        case 431: head.append(contentsOf: " Request Header Fields Too Large".utf8)
-        case 507: head.append(contentsOf: " Insufficient Storage".utf8)
-        default: break
-        }
+        // nginx passes the words on as they are, and sends none of its own.
+        head.append(UInt8(ascii: " "))
+        head.append(contentsOf: reason(response.status).utf8)
         head.append(contentsOf: "\r\n".utf8)
         head.append(contentsOf: response.head)
         if response.hasBody, response.sendsLength {
@@ -152,5 +148,30 @@ enum StatusLine {
         }
         head.append(contentsOf: "\r\n".utf8)
         return head
+    }
+
+    /// The reason phrases of RFC 9110 section 15 and its extensions.
+    private static func reason(_ status: Int) -> String {
+        switch status {
+        case 200: "OK"
+        case 201: "Created"
+        case 204: "No Content"
+        case 304: "Not Modified"
+        case 400: "Bad Request"
+        case 403: "Forbidden"
+        case 404: "Not Found"
+        case 405: "Method Not Allowed"
+        case 409: "Conflict"
+        case 410: "Gone"
+        case 413: "Content Too Large"
+        case 414: "URI Too Long"
+        case 415: "Unsupported Media Type"
+        case 431: "Request Header Fields Too Large"
+        case 500: "Internal Server Error"
+        case 501: "Not Implemented"
+        case 503: "Service Unavailable"
+        case 507: "Insufficient Storage"
+        default: "Unknown"
+        }
     }
 }

@@ -38,6 +38,8 @@ let package = Package(
             name: "StreamStore", dependencies: ["StreamProtocol", "CSQLite", "CLinux"],
             swiftSettings: strict),
         .target(
+            name: "WakeChannel", dependencies: ["StreamStore", "CLinux"], swiftSettings: strict),
+        .target(
             name: "StreamService", dependencies: ["StreamProtocol", "StreamStore"],
             swiftSettings: strict),
         .target(
@@ -49,14 +51,14 @@ let package = Package(
         .target(
             name: "FastCGITransport",
             dependencies: [
-                "StreamProtocol", "StreamService", "CFastCGI", "CLinux",
+                "StreamProtocol", "StreamStore", "StreamService", "CFastCGI", "CLinux",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
         .target(
             name: "LiveTransport",
             dependencies: [
-                "StreamProtocol", "StreamService",
+                "StreamProtocol", "StreamStore", "StreamService", "WakeChannel", "CLinux",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -65,6 +67,14 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "Supervision", dependencies: ["ServerSettings", "CLinux"],
+            swiftSettings: strict),
+
+        .target(
+            name: "ServerProcess",
+            dependencies: [
+                "ServerSettings", "StreamStore", "StreamService", "CLinux",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: strict),
 
         // Executables: thin.
@@ -77,16 +87,13 @@ let package = Package(
             swiftSettings: strict),
         .executableTarget(
             name: "durable-streams-worker",
-            dependencies: [
-                "ServerSettings", "StreamStore", "StreamService", "FastCGITransport", "CLinux",
-                .product(name: "Logging", package: "swift-log"),
-            ],
+            dependencies: ["ServerProcess", "StreamStore", "FastCGITransport", "WakeChannel"],
             swiftSettings: strict),
         .executableTarget(
             name: "durable-streams-live",
             dependencies: [
-                "ServerSettings", "StreamStore", "StreamService", "LiveTransport", "CLinux",
-                .product(name: "Logging", package: "swift-log"),
+                "ServerProcess", "StreamStore", "StreamService", "LiveTransport", "CLinux",
+                .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: strict),
 

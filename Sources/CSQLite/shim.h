@@ -5,8 +5,8 @@
 static inline int ds_sqlite3_bind_blob_static(sqlite3_stmt *s, int i, const void *p, sqlite3_uint64 n) {
     return sqlite3_bind_blob64(s, i, p, n, SQLITE_STATIC);
 }
-static inline int ds_sqlite3_bind_text_transient(sqlite3_stmt *s, int i, const char *p, int n) {
-    return sqlite3_bind_text(s, i, p, n, SQLITE_TRANSIENT);
+static inline int ds_sqlite3_bind_text_transient(sqlite3_stmt *s, int i, const unsigned char *p, int n) {
+    return sqlite3_bind_text(s, i, n ? (const char *)p : "", n, SQLITE_TRANSIENT);
 }
 
 /* Variadic functions are not imported either. */

@@ -1,1 +1,33 @@
-print("not built yet")
+import FastCGITransport
+import ServerProcess
+import StreamStore
+import WakeChannel
+
+// The FastCGI worker: serves everything but live reads, on the socket that the supervisor opened.
+
+/// The listening socket is handed over as this descriptor.
+let listenDescriptor: Int32 = 3
+
+let process = ServerProcess(name: "worker")
+do throws(StoreError) {
+    let wake = WakeSender(path: process.layout.wakeSocket)
+    let committer = try process.openCommitter { wake.notify($0) }
+    let log = process.log
+    let chores = try Chores(
+        process.files, committer: committer, sweepInterval: process.settings.sweepInterval,
+        clock: ServerProcess.milliseconds, report: { log.error("\($0)") })
+    guard
+        let pool = FastCGIPool(
+            listener: listenDescriptor, service: process.makeService(committer), files: process.files,
+            maximumBody: process.settings.maxBodyBytes, log: log)
+    else {
+        process.fail(71, "descriptor \(listenDescriptor) is no listening socket: run durable-streams serve")
+    }
+    process.onTermination { pool.stop() }
+    pool.run(threads: process.settings.workerThreads)
+    chores.stop()
+    committer.stop()
+    wake.stop()
+} catch {
+    process.fail(error)
+}

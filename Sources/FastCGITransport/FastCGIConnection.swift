@@ -1,0 +1,177 @@
+import CFastCGI
+import CLinux
+import Glibc
+import StreamService
+
+/// A kept connection from nginx and libfcgi's request on it.
+///
+/// `@unchecked Sendable`: at each time exactly one thread has it. The reader thread that took it from
+/// epoll (one-shot) hands it on with the request; whoever answers finishes the request and only then
+/// arms epoll again.
+final class FastCGIConnection: @unchecked Sendable {
+    private let request: UnsafeMutablePointer<FCGX_Request>
+
+    /// Takes ownership of an accepted descriptor.
+    init?(descriptor: Int32) {
+        request = .allocate(capacity: 1)
+        request.initialize(to: FCGX_Request())
+        // A listen socket of -1 makes FCGX_Accept_r fail instead of waiting in accept(2) once the peer
+        // has gone.
+        guard FCGX_InitRequest(request, -1, 0) == 0 else {
+            request.deallocate()
+            return nil
+        }
+        request.pointee.ipcFd = descriptor
+        // FCGX_Accept_r begins with FCGX_Finish_r, which would close the descriptor otherwise.
+        request.pointee.keepConnection = 1
+    }
+
+    deinit {
+        FCGX_Free(request, 1)
+        request.deallocate()
+    }
+
+    /// -1 once closed.
+    var descriptor: Int32 { request.pointee.ipcFd }
+
+    /// Reads the parameters of the next request; call it when the descriptor is readable. False when the
+    /// peer has gone or spoke nonsense.
+    func receive() -> Bool { FCGX_Accept_r(request) == 0 }
+
+    /// The parameters, as `NAME=value`; valid until `send`.
+    var parameters: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>? { request.pointee.envp }
+
+    /// Reads a body of known length; what comes may be shorter.
+    func readBody(length: Int) -> [UInt8] {
+        [UInt8](unsafeUninitializedCapacity: length) { buffer, count in
+            count = 0
+            guard length > 0, let base = buffer.baseAddress else { return }
+            base.withMemoryRebound(to: CChar.self, capacity: length) { start in
+                while count < length {
+                    let part = min(length - count, Int(Int32.max))
+                    let got = FCGX_GetStr(start + count, Int32(part), request.pointee.in)
+                    guard got > 0 else { return }
+                    count += Int(got)
+                }
+            }
+        }
+    }
+
+    /// Forces the connection to close behind the answer, for when its input was not read to the end.
+    func closeAfterwards() { request.pointee.keepConnection = 0 }
+
+    /// Answers and finishes the request.
+    func send(_ response: ServiceResponse) {
+        let head = StatusLine.text(response)
+        put(head)
+        if response.body.count > FastCGIConnection.directFrom {
+            FCGX_FFlush(request.pointee.out)
+            sendDirectly(response.body)
+        } else {
+            put(response.body)
+        }
+        FCGX_Finish_r(request)
+    }
+
+    private func put(_ bytes: [UInt8]) {
+        guard !bytes.isEmpty else { return }
+        bytes.withUnsafeBytes { buffer in
+            guard let base = buffer.baseAddress else { return }
+            _ = FCGX_PutStr(
+                base.assumingMemoryBound(to: CChar.self), Int32(buffer.count), request.pointee.out)
+        }
+    }
+
+    // MARK: Large bodies
+
+    /// libfcgi's writer copies into records of 8 KiB; larger bodies go out from where they lie.
+    private static let directFrom = 8_192
+    /// A multiple of 8, so that records need no padding, below the format's 65,535.
+    private static let recordContent = 65_528
+
+    /// Writes FCGI_STDOUT records (FastCGI specification, section 3.3) behind what libfcgi has flushed.
+    private func sendDirectly(_ body: [UInt8]) {
+        body.withUnsafeBytes { bytes in
+            var offset = 0
+            while offset < bytes.count {
+                let count = min(FastCGIConnection.recordContent, bytes.count - offset)
+                let padding = (8 - count % 8) % 8
+                var header: [UInt8] = [
+                    1, 6, UInt8(truncatingIfNeeded: request.pointee.requestId >> 8),
+                    UInt8(truncatingIfNeeded: request.pointee.requestId), UInt8(count >> 8),
+                    UInt8(count & 0xFF), UInt8(padding), 0,
+                ]
+                guard write(&header), write(UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + count)]))
+                else { return }
+                if padding > 0 {
+                    var zeros = [UInt8](repeating: 0, count: padding)
+                    guard write(&zeros) else { return }
+                }
+                offset += count
+            }
+        }
+    }
+
+    private func write(_ bytes: inout [UInt8]) -> Bool { bytes.withUnsafeBytes { write($0) } }
+
+    private func write(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        var rest = bytes
+        while !rest.isEmpty {
+            let written = Glibc.send(descriptor, rest.baseAddress, rest.count, Int32(MSG_NOSIGNAL))
+            if written < 0, errno == EINTR { continue }
+            guard written > 0 else {
+                closeAfterwards()
+                return false
+            }
+            rest = UnsafeRawBufferPointer(rebasing: rest.dropFirst(written))
+        }
+        return true
+    }
+}
+
+/// The CGI head of an answer (RFC 3875 section 6).
+enum StatusLine {
+    static func text(_ response: ServiceResponse) -> [UInt8] {
+        var head: [UInt8] = []
+        head.reserveCapacity(response.head.count + 64)
+        head.append(contentsOf: "Status: ".utf8)
+        head.append(contentsOf: String(response.status).utf8)
+        // nginx passes the words on as they are, and sends none of its own.
+        head.append(UInt8(ascii: " "))
+        head.append(contentsOf: reason(response.status).utf8)
+        head.append(contentsOf: "\r\n".utf8)
+        head.append(contentsOf: response.head)
+        if response.hasBody, response.sendsLength {
+            head.append(contentsOf: "Content-Length: ".utf8)
+            head.append(contentsOf: String(response.body.count).utf8)
+            head.append(contentsOf: "\r\n".utf8)
+        }
+        head.append(contentsOf: "\r\n".utf8)
+        return head
+    }
+
+    /// The reason phrases of RFC 9110 section 15 and its extensions.
+    private static func reason(_ status: Int) -> String {
+        switch status {
+        case 200: "OK"
+        case 201: "Created"
+        case 204: "No Content"
+        case 304: "Not Modified"
+        case 400: "Bad Request"
+        case 403: "Forbidden"
+        case 404: "Not Found"
+        case 405: "Method Not Allowed"
+        case 409: "Conflict"
+        case 410: "Gone"
+        case 413: "Content Too Large"
+        case 414: "URI Too Long"
+        case 415: "Unsupported Media Type"
+        case 431: "Request Header Fields Too Large"
+        case 500: "Internal Server Error"
+        case 501: "Not Implemented"
+        case 503: "Service Unavailable"
+        case 507: "Insufficient Storage"
+        default: "Unknown"
+        }
+    }
+}

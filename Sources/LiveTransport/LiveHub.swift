@@ -1,0 +1,298 @@
+import Logging
+import NIOCore
+import NIOPosix
+import StreamProtocol
+import StreamService
+import StreamStore
+
+/// Brings changes of streams to those who wait for them, on one event loop.
+///
+/// A change is read once for all readers that stand at the same position, and its events are one buffer
+/// that all of them share. A reader that is behind reads at its own pace on the thread pool, one piece at
+/// a time and only while its socket takes it, so it holds little and delays nobody.
+///
+/// `@unchecked Sendable`: its state is only used on `loop`.
+final class LiveHub: @unchecked Sendable {
+    let loop: any EventLoop
+    let reads: LiveReads
+    let options: LiveOptions
+    private let pool: ReaderPool
+    private let reader: StoreReader
+    private var watches: [Int64: Watch] = [:]
+    private var ticks = 0
+    private(set) var isDraining = false
+
+    /// Time between looks at lifetimes, keep-alives and stalled readers.
+    private static let tick = TimeAmount.milliseconds(100)
+
+    init(loop: any EventLoop, reads: LiveReads, options: LiveOptions, pool: ReaderPool, reader: StoreReader) {
+        self.loop = loop
+        self.reads = reads
+        self.options = options
+        self.pool = pool
+        self.reader = reader
+    }
+
+    func start() {
+        loop.scheduleRepeatedTask(initialDelay: LiveHub.tick, delay: LiveHub.tick) { [self] _ in onTick() }
+    }
+
+    /// Judges a request on the thread pool, since it may read from the disk.
+    func open(_ request: ServiceRequest) -> EventLoopFuture<LiveReads.Opening> {
+        let reads = reads
+        return pool.run(on: loop) { reader in reads.open(request, reader: reader) }
+    }
+
+    // MARK: Long-polls
+
+    func add(_ waiter: PollWaiter) {
+        let id = waiter.poll.state.id
+        watch(waiter.poll.state).polls[ObjectIdentifier(waiter)] = waiter
+        waiter.timeout = loop.assumeIsolated().scheduleTask(in: options.longPollTimeout) { [self] in
+            finish(waiter, reads.timeout(waiter.poll))
+        }
+        // The last look comes behind the registration, or an append between the two would be missed.
+        let seen = reads.look(at: id, from: waiter.poll.position, for: .longPoll, reader: reader)
+        if let response = reads.answer(waiter.poll, seen) {
+            finish(waiter, response)
+        } else if isDraining {
+            finish(waiter, reads.timeout(waiter.poll))
+        }
+    }
+
+    /// The client has gone.
+    func remove(_ waiter: PollWaiter) {
+        waiter.timeout?.cancel()
+        forget(waiter.poll.state.id) { $0.polls[ObjectIdentifier(waiter)] = nil }
+    }
+
+    private func finish(_ waiter: PollWaiter, _ response: ServiceResponse) {
+        remove(waiter)
+        waiter.finish(response)
+    }
+
+    // MARK: Event streams
+
+    func add(_ subscriber: EventSubscriber) {
+        watch(subscriber.stream.state).subscribers[ObjectIdentifier(subscriber)] = subscriber
+        readOn(subscriber)
+    }
+
+    /// The connection is closed.
+    func remove(_ subscriber: EventSubscriber) {
+        subscriber.phase = .ended
+        reads.touch(subscriber.stream.state)
+        forget(subscriber.stream.state.id) { $0.subscribers[ObjectIdentifier(subscriber)] = nil }
+    }
+
+    /// The socket takes bytes again.
+    func drained(_ subscriber: EventSubscriber) {
+        subscriber.blockedSince = nil
+        if subscriber.phase == .blocked { readOn(subscriber) }
+    }
+
+    /// Reads the next piece for one subscriber that is behind, or about to start.
+    private func readOn(_ subscriber: EventSubscriber) {
+        subscriber.phase = .reading
+        subscriber.missedChange = false
+        let reads = reads
+        let id = subscriber.stream.state.id
+        let position = subscriber.stream.position
+        pool.run(on: loop) { reader in
+            reads.look(at: id, from: position, for: .serverSentEvents, reader: reader)
+        }.assumeIsolated().whenComplete { [self] result in
+            guard subscriber.phase == .reading else { return }
+            guard case .success(.success(let piece)) = result else { return end(subscriber) }
+            let key = subscriber.stream.key(at: reads.now)
+            deliver(subscriber.stream.events(for: piece, at: key, always: subscriber.isFirst), to: subscriber)
+        }
+    }
+
+    /// Sends events to a subscriber and decides how it goes on.
+    private func deliver(_ events: EventStream.Events?, to subscriber: EventSubscriber) {
+        if let events {
+            write(ByteBuffer(bytes: events.bytes), to: subscriber)
+            finishDelivery(events, to: subscriber)
+        } else {
+            settle(subscriber)
+        }
+    }
+
+    private func finishDelivery(_ events: EventStream.Events, to subscriber: EventSubscriber) {
+        subscriber.stream.advance(over: events)
+        subscriber.isFirst = false
+        if events.isLast {
+            end(subscriber)
+        } else if !subscriber.channel.isWritable {
+            subscriber.phase = .blocked
+            subscriber.blockedSince = subscriber.blockedSince ?? .now()
+        } else if !events.reachesTail {
+            readOn(subscriber)
+        } else {
+            settle(subscriber)
+        }
+    }
+
+    /// At the tail, unless the stream changed meanwhile.
+    private func settle(_ subscriber: EventSubscriber) {
+        if subscriber.missedChange {
+            readOn(subscriber)
+        } else {
+            subscriber.phase = .idle
+        }
+    }
+
+    private func write(_ buffer: ByteBuffer, to subscriber: EventSubscriber) {
+        subscriber.lastWrite = .now()
+        subscriber.channel.writeAndFlush(buffer, promise: nil)
+    }
+
+    /// Ends a response behind everything written so far.
+    private func end(_ subscriber: EventSubscriber) {
+        subscriber.phase = .ended
+        subscriber.blockedSince = subscriber.channel.isWritable ? nil : subscriber.blockedSince ?? .now()
+        let channel = subscriber.channel
+        channel.writeAndFlush(ByteBuffer()).whenComplete { _ in channel.close(promise: nil) }
+    }
+
+    // MARK: Changes
+
+    /// Looks again at a stream that has changed.
+    func changed(_ id: Int64) {
+        guard let watch = watches[id] else { return }
+        serve(watch.polls.values)
+        serve(watch.subscribers.values)
+    }
+
+    /// Looks again at every stream that somebody waits for: changes may have been missed.
+    func changedAll() {
+        for id in Array(watches.keys) { changed(id) }
+    }
+
+    private func serve(_ waiters: some Collection<PollWaiter>) {
+        var seen: [Int64: Result<StreamPiece, ServiceError>] = [:]
+        for waiter in Array(waiters) {
+            let position = waiter.poll.position
+            let piece =
+                seen[position]
+                ?? reads.look(at: waiter.poll.state.id, from: position, for: .longPoll, reader: reader)
+            seen[position] = piece
+            if let response = reads.answer(waiter.poll, piece) { finish(waiter, response) }
+        }
+    }
+
+    private func serve(_ subscribers: some Collection<EventSubscriber>) {
+        var found: [EventStream.Key: Found] = [:]
+        let now = reads.now
+        for subscriber in Array(subscribers) {
+            guard subscriber.phase == .idle else {
+                subscriber.missedChange = true
+                continue
+            }
+            let key = subscriber.stream.key(at: now)
+            let known: Found
+            if let earlier = found[key] {
+                known = earlier
+            } else {
+                let piece = reads.look(
+                    at: subscriber.stream.state.id, from: subscriber.stream.position,
+                    for: .serverSentEvents, reader: reader)
+                switch piece {
+                case .failure: known = .gone
+                case .success(let piece):
+                    known =
+                        subscriber.stream.events(for: piece, at: key, always: false).map {
+                            .events($0, ByteBuffer(bytes: $0.bytes))
+                        } ?? .nothing
+                }
+                found[key] = known
+            }
+            switch known {
+            case .nothing: break
+            case .gone: end(subscriber)
+            case .events(let events, let buffer):
+                write(buffer, to: subscriber)
+                finishDelivery(events, to: subscriber)
+            }
+        }
+    }
+
+    /// What a change means for all idle readers at one position.
+    private enum Found {
+        case events(EventStream.Events, ByteBuffer)
+        case nothing
+        case gone
+    }
+
+    // MARK: Time
+
+    private func onTick() {
+        ticks += 1
+        keepStreamsAlive()
+        // Lifetimes and stalls need no better than half a second; thousands of readers wait here.
+        let shortest = min(options.keepAlive.nanoseconds, options.eventLifetime.nanoseconds)
+        if shortest > TimeAmount.seconds(2).nanoseconds, ticks % 5 != 0 { return }
+        let now = NIODeadline.now()
+        for watch in watches.values {
+            for subscriber in Array(watch.subscribers.values) { look(at: subscriber, now) }
+        }
+    }
+
+    private func look(at subscriber: EventSubscriber, _ now: NIODeadline) {
+        if let since = subscriber.blockedSince, now - since > options.stallLimit {
+            subscriber.channel.close(promise: nil)
+        } else if subscriber.phase == .ended {
+            return
+        } else if now >= subscriber.endsAt, !subscriber.isFirst {
+            end(subscriber)
+        } else if subscriber.phase == .idle, now - subscriber.lastWrite >= options.keepAlive {
+            write(LiveHub.comment, to: subscriber)
+        }
+    }
+
+    private static let comment = ByteBuffer(staticString: EventFraming.keepAlive)
+
+    /// A stream with a TTL doesn't expire while somebody waits for it; one with a fixed end does, and
+    /// its readers are told.
+    private func keepStreamsAlive() {
+        let now = reads.now
+        for watch in Array(watches.values) {
+            guard let deadline = watch.state.deadline else { continue }
+            switch watch.state.lifetime {
+            case .window(let seconds):
+                // Twice in each window, so that a touch has time to be written.
+                if deadline - now < seconds * 500 {
+                    reads.touch(watch.state)
+                    watch.state.deadline = now + seconds * 1_000
+                }
+            case .until:
+                if now >= deadline { changed(watch.state.id) }
+            case .unlimited: break
+            }
+        }
+    }
+
+    /// Answers all long-polls and ends all event streams; nothing waits any more.
+    func drain() {
+        isDraining = true
+        for watch in Array(watches.values) {
+            for waiter in Array(watch.polls.values) { finish(waiter, reads.timeout(waiter.poll)) }
+            for subscriber in Array(watch.subscribers.values) { end(subscriber) }
+        }
+    }
+
+    // MARK: Registry
+
+    private func watch(_ state: StreamState) -> Watch {
+        if let known = watches[state.id] { return known }
+        let watch = Watch(state)
+        watches[state.id] = watch
+        return watch
+    }
+
+    private func forget(_ id: Int64, _ body: (Watch) -> Void) {
+        guard let watch = watches[id] else { return }
+        body(watch)
+        if watch.isEmpty { watches[id] = nil }
+    }
+}

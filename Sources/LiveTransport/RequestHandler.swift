@@ -1,0 +1,150 @@
+import NIOCore
+import NIOHTTP1
+import StreamProtocol
+import StreamService
+
+/// Serves the requests of one connection from nginx, one after the other. An event stream takes the
+/// connection over for the rest of its life.
+final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = ByteBuffer
+
+    private let hub: LiveHub
+    private let decoder: ByteToMessageHandler<HTTPRequestDecoder>
+    private var head: HTTPRequestHead?
+    private var waiter: PollWaiter?
+    private var isBusy = false
+
+    init(hub: LiveHub, decoder: ByteToMessageHandler<HTTPRequestDecoder>) {
+        self.hub = hub
+        self.decoder = decoder
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head):
+            // nginx sends one request at a time on a connection.
+            if isBusy { return context.close(promise: nil) }
+            self.head = head
+            isBusy = true
+        case .body: break
+        case .end:
+            guard let head else { return }
+            self.head = nil
+            serve(head, context)
+        }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        if let waiter { hub.remove(waiter) }
+        waiter = nil
+        context.fireChannelInactive()
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+
+    private func serve(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        let channel = context.channel
+        hub.open(RequestHandler.request(head)).assumeIsolated().whenComplete { [self] result in
+            guard channel.isActive, let context = try? channel.pipeline.syncOperations.context(handler: self)
+            else { return }
+            switch result {
+            case .success(.answer(let response)): respond(response, context)
+            case .success(.poll(let poll)): wait(poll, context)
+            case .success(.events(let response, let stream)): follow(stream, response, context)
+            case .failure: respond(ServiceResponse(.unavailable), context)
+            }
+        }
+    }
+
+    private func wait(_ poll: LongPoll, _ context: ChannelHandlerContext) {
+        let channel = context.channel
+        let waiter = PollWaiter(poll) { [self] response in
+            self.waiter = nil
+            guard let context = try? channel.pipeline.syncOperations.context(handler: self) else { return }
+            respond(response, context)
+        }
+        self.waiter = waiter
+        hub.add(waiter)
+    }
+
+    private func respond(_ response: ServiceResponse, _ context: ChannelHandlerContext) {
+        isBusy = false
+        var buffer = RequestHandler.statusLine(response, in: context.channel.allocator)
+        if response.hasBody, response.sendsLength {
+            buffer.writeString("Content-Length: \(response.body.count)\r\n")
+        }
+        buffer.writeStaticString("\r\n")
+        buffer.writeBytes(response.body)
+        context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+    }
+
+    /// Sends the head of an event stream, takes the HTTP handlers out (half of what an idle reader
+    /// costs), and hands the connection to the hub.
+    private func follow(_ stream: EventStream, _ response: ServiceResponse, _ context: ChannelHandlerContext) {
+        var buffer = RequestHandler.statusLine(response, in: context.channel.allocator)
+        // The end of the connection is the end of the events; nginx frames them for the client.
+        buffer.writeStaticString("Connection: close\r\n\r\n")
+        context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+        let channel = context.channel
+        let hub = hub
+        let now = NIODeadline.now()
+        let jitter = TimeAmount.nanoseconds(Int64.random(in: 0...max(0, hub.options.maximumJitter.nanoseconds)))
+        let subscriber = EventSubscriber(
+            stream, channel: channel, now: now, endsAt: now + hub.options.eventLifetime + jitter)
+        let pipeline = channel.pipeline.syncOperations
+        pipeline.removeHandler(decoder).assumeIsolated().whenComplete { [self] _ in
+            pipeline.removeHandler(context: context).assumeIsolated().whenComplete { [self] _ in
+                _ = self
+                do {
+                    guard channel.isActive else { return }
+                    try pipeline.addHandler(EventHandler(subscriber, hub: hub))
+                    hub.add(subscriber)
+                } catch {
+                    channel.close(promise: nil)
+                }
+            }
+        }
+    }
+
+    private static func request(_ head: HTTPRequestHead) -> ServiceRequest {
+        var headers = RequestHeaders()
+        for field in [HeaderField.authorization, .ifNoneMatch] {
+            for value in head.headers[field.name] { headers.add(field, value) }
+        }
+        return ServiceRequest(
+            method: Method(head.method.rawValue.utf8), target: RequestTarget(raw: head.uri), headers: headers)
+    }
+
+    private static func statusLine(_ response: ServiceResponse, in allocator: ByteBufferAllocator) -> ByteBuffer {
+        var buffer = allocator.buffer(capacity: response.head.count + response.body.count + 64)
+        let status = HTTPResponseStatus(statusCode: response.status)
+        buffer.writeString("HTTP/1.1 \(status.code) \(status.reasonPhrase)\r\n")
+        buffer.writeBytes(response.head)
+        return buffer
+    }
+}
+
+/// What is left on the connection of an event stream: it tells the hub when the socket has drained and
+/// when it is closed. What the peer sends is of no interest.
+final class EventHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let subscriber: EventSubscriber
+    private let hub: LiveHub
+
+    init(_ subscriber: EventSubscriber, hub: LiveHub) {
+        self.subscriber = subscriber
+        self.hub = hub
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {}
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if context.channel.isWritable { hub.drained(subscriber) }
+    }
+
+    func channelInactive(context: ChannelHandlerContext) { hub.remove(subscriber) }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+}

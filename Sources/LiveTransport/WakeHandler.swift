@@ -1,0 +1,45 @@
+import NIOCore
+import WakeChannel
+
+/// Takes wake-ups from one worker process and spreads them over the hubs.
+final class WakeHandler: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    private let hubs: [LiveHub]
+    private var rest = ByteBuffer()
+    private var changed: Set<Int64> = []
+
+    init(hubs: [LiveHub]) { self.hubs = hubs }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var buffer = unwrapInboundIn(data)
+        rest.writeBuffer(&buffer)
+        while rest.readableBytes >= WakeMessage.size,
+            let id = rest.readInteger(endianness: .little, as: Int64.self)
+        {
+            changed.insert(id)
+        }
+        rest.discardReadBytes()
+    }
+
+    /// All that came in one go is looked at once.
+    func channelReadComplete(context: ChannelHandlerContext) {
+        guard !changed.isEmpty else { return }
+        let ids = changed
+        changed.removeAll(keepingCapacity: true)
+        for hub in hubs {
+            if hub.loop.inEventLoop {
+                for id in ids { hub.changed(id) }
+            } else {
+                hub.loop.execute { for id in ids { hub.changed(id) } }
+            }
+        }
+    }
+
+    /// A worker that was killed may have committed without saying so.
+    func channelInactive(context: ChannelHandlerContext) {
+        for hub in hubs { hub.loop.execute { hub.changedAll() } }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+}

@@ -1,0 +1,127 @@
+import CLinux
+import Glibc
+import Logging
+import ServerSettings
+import StreamService
+import StreamStore
+
+/// What the worker and the live process share: how they begin, fail, and learn that it is time to end.
+public struct ServerProcess: Sendable {
+    /// The settings, as the supervisor resolved them.
+    public let settings: Settings
+    /// Where everything lies.
+    public let layout: DataDirectoryLayout
+    /// Where the store's files lie.
+    public let files: StoreFiles
+    /// Writes to standard error.
+    public let log: Logger
+    private let name: String
+
+    /// Begins a process: it ends with its supervisor, reads its settings from the environment, and leaves
+    /// SIGTERM and SIGINT to `onTermination`.
+    public init(name: String) {
+        self.name = name
+        _ = ds_die_with_parent(SIGTERM)
+        do throws(SettingsError) {
+            settings = try Settings.load(arguments: [], environment: ServerProcess.environment)
+        } catch {
+            ServerProcess.fail(name, 78, "\(error)")
+        }
+        layout = settings.layout
+        files = StoreFiles(
+            hotLog: layout.hotLog, writeLock: layout.writeLockFile, choresLock: layout.choresLockFile)
+        var log = Logger(label: name, factory: { StreamLogHandler.standardError(label: $0) })
+        log.logLevel = Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info
+        self.log = log
+        // Threads inherit the block; one of them waits for the signals.
+        var signals = ServerProcess.terminationSignals
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
+        signal(SIGPIPE, SIG_IGN)
+        // Each connection is a descriptor: take what the system allows.
+        var limit = rlimit()
+        getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        limit.rlim_cur = limit.rlim_max
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+    }
+
+    /// Opens the store for writing.
+    ///
+    /// - Parameter committed: hears of the streams that each commit has changed.
+    public func openCommitter(
+        committed: @escaping @Sendable ([StreamChange]) -> Void
+    ) throws(StoreError) -> GroupCommitter {
+        let log = log
+        return try GroupCommitter(
+            files,
+            hooks: GroupCommitter.Hooks(
+                committed: committed,
+                poisoned: { error in
+                    log.critical("\(error): this process ends; its successor reads the log anew")
+                    _exit(70)
+                },
+                failed: { log.error("\($0)") }))
+    }
+
+    /// The service over a committer.
+    public func makeService(_ committer: GroupCommitter) -> StreamService {
+        StreamService(
+            options: StreamService.Options(
+                maximumBody: settings.maxBodyBytes, readChunk: settings.readChunkBytes,
+                publicURL: settings.publicURL, clock: ServerProcess.milliseconds),
+            committer: committer)
+    }
+
+    /// Calls `body` once, on a thread of its own, when the process is to end.
+    public func onTermination(_ body: @escaping @Sendable () -> Void) {
+        _ = NamedThread("signals") {
+            var signals = ServerProcess.terminationSignals
+            var received: Int32 = 0
+            sigwait(&signals, &received)
+            body()
+        }
+    }
+
+    /// Ends the process with one line on standard error.
+    public func fail(_ error: StoreError) -> Never {
+        ServerProcess.fail(name, error.kind == .newerSchema ? 78 : 74, error.description)
+    }
+
+    /// Ends the process with one line on standard error.
+    public func fail(_ status: Int32, _ message: String) -> Never {
+        ServerProcess.fail(name, status, message)
+    }
+
+    private static func fail(_ name: String, _ status: Int32, _ message: String) -> Never {
+        let line = Array("durable-streams-\(name): \(message)\n".utf8)
+        _ = write(STDERR_FILENO, line, line.count)
+        exit(status)
+    }
+
+    /// Milliseconds since 1970.
+    public static func milliseconds() -> Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_REALTIME, &time)
+        return Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000
+    }
+
+    private static var terminationSignals: sigset_t {
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGTERM)
+        sigaddset(&signals, SIGINT)
+        return signals
+    }
+
+    private static var environment: [String: String] {
+        var variables: [String: String] = [:]
+        var entry = Glibc.environ
+        while let pointer = entry.pointee {
+            let text = String(cString: pointer)
+            if let equals = text.firstIndex(of: "=") {
+                variables[String(text[..<equals])] = String(text[text.index(after: equals)...])
+            }
+            entry += 1
+        }
+        return variables
+    }
+}

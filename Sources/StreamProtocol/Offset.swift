@@ -1,0 +1,98 @@
+/// A position in a stream, together with the incarnation it belongs to (PROTOCOL section 2.2).
+///
+/// The text form is two groups of 16 decimal digits joined by `_`, 33 bytes, so that comparing two
+/// tokens of one stream byte by byte gives stream order.
+public struct Offset: Equatable, Hashable, Sendable {
+    /// Number of the stream's incarnation, 1 or more; 0 in a request stands for any incarnation.
+    public var incarnation: Int64
+    /// Messages (JSON streams) or bytes (all others) that lie before this offset.
+    public var position: Int64
+
+    /// The largest number that fits into either group.
+    public static let maximum: Int64 = 9_999_999_999_999_999
+    /// Length of the text form in bytes.
+    public static let textLength = 33
+
+    /// Joins an incarnation and a position, both 0…`maximum`.
+    public init(incarnation: Int64, position: Int64) {
+        self.incarnation = incarnation
+        self.position = position
+    }
+
+    /// Reads the 33-byte text form; anything else gives nil.
+    public init?(_ text: some Collection<UInt8>) {
+        guard text.count == Offset.textLength else { return nil }
+        var groups: (Int64, Int64) = (0, 0)
+        for (index, byte) in text.enumerated() {
+            if index == 16 {
+                guard byte == UInt8(ascii: "_") else { return nil }
+                continue
+            }
+            guard let digit = decimalDigit(byte) else { return nil }
+            if index < 16 {
+                groups.0 = groups.0 * 10 + digit
+            } else {
+                groups.1 = groups.1 * 10 + digit
+            }
+        }
+        self.init(incarnation: groups.0, position: groups.1)
+    }
+
+    /// Whether this names the start of any stream: all zeros.
+    public var isZero: Bool { incarnation == 0 && position == 0 }
+
+    /// The text form, as bytes behind what `bytes` holds already.
+    public func write(to bytes: inout [UInt8]) {
+        writeGroup(incarnation, to: &bytes)
+        bytes.append(UInt8(ascii: "_"))
+        writeGroup(position, to: &bytes)
+    }
+
+    /// The text form.
+    public var text: String {
+        String(unsafeUninitializedCapacity: Offset.textLength) { buffer in
+            var bytes: [UInt8] = []
+            bytes.reserveCapacity(Offset.textLength)
+            write(to: &bytes)
+            return buffer.update(fromContentsOf: bytes)
+        }
+    }
+
+    private func writeGroup(_ number: Int64, to bytes: inout [UInt8]) {
+        var divisor: Int64 = 1_000_000_000_000_000
+        while divisor > 0 {
+            bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number / divisor % 10))
+            divisor /= 10
+        }
+    }
+}
+
+/// What the `offset` parameter of a read asks for (PROTOCOL section 2.3).
+public enum RequestedOffset: Equatable, Sendable {
+    /// The start of the stream: the parameter is absent, `-1`, or all zeros.
+    case start
+    /// The tail at the time the request is processed.
+    case now
+    /// A position named by a token.
+    case token(Offset)
+
+    /// Reads a decoded parameter value; nil when it is malformed.
+    public init?(value: some Collection<UInt8>) {
+        if value.elementsEqual("-1".utf8) {
+            self = .start
+        } else if value.elementsEqual("now".utf8) {
+            self = .now
+        } else if let offset = Offset(value) {
+            self = offset.isZero ? .start : .token(offset)
+        } else {
+            return nil
+        }
+    }
+}
+
+/// The value of an ASCII digit, or nil.
+@inline(__always)
+func decimalDigit(_ byte: UInt8) -> Int64? {
+    guard byte >= UInt8(ascii: "0"), byte <= UInt8(ascii: "9") else { return nil }
+    return Int64(byte - UInt8(ascii: "0"))
+}

@@ -1,0 +1,188 @@
+/// The identity of a stream: a project and a relative path, both normalised (PROTOCOL section 13.4).
+public struct StreamName: Equatable, Hashable, Sendable {
+    /// `project/relative/path`. A project holds no slash, so the first one ends it.
+    public let text: String
+
+    /// The project of URLs that name none.
+    public static let defaultProject = "_default"
+
+    /// Joins a project and a normalised relative path.
+    public init(project: String, path: String) { text = project + "/" + path }
+
+    /// Takes the joined form, as the store keeps it.
+    public init(text: String) { self.text = text }
+}
+
+/// Where a request path leads.
+public enum Route: Equatable, Sendable {
+    /// A stream.
+    case stream(StreamName)
+    /// The control API of a project: `__ds` or below it (PROTOCOL section 12).
+    case control
+    /// `/healthz`: is the process alive?
+    case health
+    /// `/readyz`: can it serve?
+    case ready
+    /// Outside every stream root, or a root itself.
+    case unknown
+    /// A path that no stream may have (400).
+    case unsafe
+    /// Longer than `RequestTarget.maximumPath` (414).
+    case tooLong
+}
+
+/// A request target, split into a route and a query (PROTOCOL sections 2.3, 4.3 and 13.4).
+public struct RequestTarget: Sendable {
+    /// Longest path in bytes.
+    public static let maximumPath = 2_048
+    /// Longest query in bytes.
+    public static let maximumQuery = 4_096
+
+    /// Where the path leads.
+    public let route: Route
+    /// The path as it came, without the query.
+    public let path: String
+    /// The undecoded query, without the question mark; nil when there is none.
+    public let query: String?
+
+    /// Splits and judges the raw request target.
+    public init(raw: String) {
+        if let mark = raw.utf8.firstIndex(of: UInt8(ascii: "?")) {
+            path = String(raw[..<mark])
+            query = String(raw[raw.utf8.index(after: mark)...])
+        } else {
+            path = raw
+            query = nil
+        }
+        if path.utf8.count > RequestTarget.maximumPath || (query?.utf8.count ?? 0) > RequestTarget.maximumQuery {
+            route = .tooLong
+        } else {
+            route = RequestTarget.route(path: path)
+        }
+    }
+
+    /// Judges a path, without a query.
+    public static func route(path: String) -> Route {
+        guard let normalised = PathNormaliser.normalise(path) else { return .unsafe }
+        guard normalised.utf8.first == UInt8(ascii: "/") else { return .unknown }
+        if normalised == "/healthz" { return .health }
+        if normalised == "/readyz" { return .ready }
+        let segments = normalised.utf8.dropFirst().split(
+            separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+        // An empty segment is unsafe anywhere but at the end, and there too once it follows a stream's
+        // relative path; `/v1/stream/` by itself is just no stream.
+        if segments.dropLast().contains(where: \.isEmpty) { return .unsafe }
+        guard segments.count >= 2, segments[0].elementsEqual("v1".utf8) else { return .unknown }
+        if segments[1].elementsEqual("stream".utf8) {
+            return route(project: StreamName.defaultProject, relative: segments.dropFirst(2))
+        }
+        guard segments.count >= 3, segments[2].elementsEqual("stream".utf8) else { return .unknown }
+        guard isProjectName(segments[1]) else { return .unknown }
+        return route(project: String(Substring(segments[1])), relative: segments.dropFirst(3))
+    }
+
+    private static func route(project: String, relative: ArraySlice<Substring.UTF8View>) -> Route {
+        guard let first = relative.first, !(relative.count == 1 && first.isEmpty) else { return .unknown }
+        if relative.contains(where: \.isEmpty) { return .unsafe }
+        if first.elementsEqual("__ds".utf8) { return .control }
+        return .stream(
+            StreamName(project: project, path: relative.map { String(Substring($0)) }.joined(separator: "/")))
+    }
+
+    /// A project is named by 1…64 letters, digits, `_`, `-`, `.` or `~`.
+    private static func isProjectName(_ name: Substring.UTF8View) -> Bool {
+        (1...64).contains(name.count) && name.allSatisfy(isUnreserved)
+    }
+}
+
+/// Percent-escape normalisation of paths (PROTOCOL section 13.4, RFC 3986 section 6.2.2).
+enum PathNormaliser {
+    /// Decodes escapes of unreserved characters, writes all others in upper case; nil for a path that
+    /// is unsafe: dot segments, escaped or raw backslashes, escaped slashes, control characters, broken
+    /// escapes, bytes that are not UTF-8.
+    static func normalise(_ path: String) -> String? {
+        if isPlain(path) { return path }
+        var output: [UInt8] = []
+        var decoded: [UInt8] = []
+        let bytes = Array(path.utf8)
+        var index = 0
+        while index < bytes.count {
+            var byte = bytes[index]
+            var escaped = false
+            if byte == UInt8(ascii: "%") {
+                guard index + 2 < bytes.count, let high = hexDigit(bytes[index + 1]),
+                    let low = hexDigit(bytes[index + 2])
+                else { return nil }
+                byte = high << 4 | low
+                escaped = true
+                index += 3
+            } else {
+                index += 1
+            }
+            if byte < 0x20 || byte == 0x7F || byte == UInt8(ascii: "\\") { return nil }
+            if escaped, byte == UInt8(ascii: "/") { return nil }
+            decoded.append(byte)
+            if byte >= 0x80 || (escaped && !isUnreserved(byte)) {
+                output.append(UInt8(ascii: "%"))
+                output.append(upperHex(byte >> 4))
+                output.append(upperHex(byte & 0xF))
+            } else {
+                output.append(byte)
+            }
+        }
+        guard String(validating: decoded, as: UTF8.self) != nil else { return nil }
+        let text = String(decoding: output, as: UTF8.self)
+        return hasDotSegment(text) ? nil : text
+    }
+
+    /// Whether nothing in the path needs work: the usual case, decided in one pass.
+    private static func isPlain(_ path: String) -> Bool {
+        var segmentLength = 0
+        var dots = 0
+        for byte in path.utf8 {
+            switch byte {
+            case UInt8(ascii: "/"):
+                if dots > 0, dots == segmentLength, dots <= 2 { return false }
+                segmentLength = 0
+                dots = 0
+                continue
+            case UInt8(ascii: "."): dots += 1
+            case UInt8(ascii: "%"), UInt8(ascii: "\\"), 0..<0x20, 0x7F...: return false
+            default: break
+            }
+            segmentLength += 1
+        }
+        return !(dots > 0 && dots == segmentLength && dots <= 2)
+    }
+
+    private static func hasDotSegment(_ path: String) -> Bool {
+        path.utf8.split(separator: UInt8(ascii: "/")).contains { segment in
+            segment.elementsEqual(".".utf8) || segment.elementsEqual("..".utf8)
+        }
+    }
+
+    private static func upperHex(_ digit: UInt8) -> UInt8 {
+        digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "A") + digit - 10
+    }
+}
+
+/// RFC 3986 section 2.3.
+func isUnreserved(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+        UInt8(ascii: "~"):
+        true
+    default: false
+    }
+}
+
+/// The value of a hexadecimal digit, or nil.
+func hexDigit(_ byte: UInt8) -> UInt8? {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+    case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+    default: nil
+    }
+}

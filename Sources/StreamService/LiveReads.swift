@@ -1,0 +1,154 @@
+import StreamProtocol
+import StreamStore
+
+/// The decisions of long-poll and server-sent events (PROTOCOL sections 3.5, 3.6 and 10), without any
+/// waiting: the transport waits, and asks again when a stream has changed.
+public struct LiveReads: Sendable {
+    private let service: StreamService
+
+    /// Most bytes of content in one event, so that a slow reader holds little (PROTOCOL section 10.2: an
+    /// append of up to 64 KiB is never split).
+    public static let eventLimit = 65_536
+
+    /// Reads what `service` serves.
+    public init(_ service: StreamService) { self.service = service }
+
+    /// What a live request leads to.
+    public enum Opening: Sendable {
+        /// An answer at once.
+        case answer(ServiceResponse)
+        /// A long-poll that waits.
+        case poll(LongPoll)
+        /// An event stream: its response head, and where it begins.
+        case events(ServiceResponse, EventStream)
+    }
+
+    /// Judges a live request.
+    public func open(_ request: ServiceRequest, reader: StoreReader) -> Opening {
+        do throws(ServiceError) {
+            if let rejection = request.rejection { throw rejection }
+            guard case .stream(let name) = request.target.route else {
+                switch request.target.route {
+                case .tooLong: throw ServiceError.pathTooLong
+                case .unsafe: throw ServiceError.badPath
+                case .control: throw ServiceError.noSubscription
+                default: throw ServiceError.noRoute
+                }
+            }
+            guard request.method == .get else { throw ServiceError.methodNotAllowed }
+            return try open(request, name, reader)
+        } catch {
+            return .answer(ServiceResponse(error))
+        }
+    }
+
+    private func open(
+        _ request: ServiceRequest, _ name: StreamName, _ reader: StoreReader
+    ) throws(ServiceError) -> Opening {
+        let query = ReadQuery(request.target.query)
+        let now = service.options.clock()
+        let limit = query.mode == .serverSentEvents ? LiveReads.eventLimit : service.options.readChunk
+        var refusal: ServiceError?
+        // What the start position was, before it was held to the tail.
+        var asked: Int64?
+        let piece = try service.reading { () throws(StoreError) in
+            try reader.read(name, now: now, limit: limit) { state, tail in
+                do throws(ServiceError) {
+                    guard let offset = query.offset else { throw ServiceError.offsetInvalid }
+                    guard query.hasOffset else { throw ServiceError.offsetRequired }
+                    asked = try ReadAnswers.position(offset, in: state) ?? tail
+                } catch {
+                    refusal = error
+                }
+                // Events are read by the reader's own pace, later.
+                return query.mode == .serverSentEvents ? nil : asked
+            }
+        }
+        if let refusal { throw refusal }
+        service.touch(piece.state, now: now)
+        let start = asked ?? piece.tail
+        var generator = SystemRandomNumberGenerator()
+        let cursor = Cursor.answer(to: query.cursor, at: now, using: &generator)
+        if query.mode == .serverSentEvents {
+            let stream = EventStream(
+                state: piece.state, position: min(start, piece.tail), cursor: cursor)
+            return .events(head(of: stream, tail: piece.tail), stream)
+        }
+        let isNow = query.offset == .now
+        let conditions = ReadAnswers.Conditions(
+            start: query.offset?.token, isTagged: !isNow, ifNoneMatch: request.headers[.ifNoneMatch],
+            isPrivate: request.headers[.authorization] != nil, cursor: cursor)
+        let poll = LongPoll(state: piece.state, position: start, conditions: conditions)
+        if start > piece.tail { return .answer(ReadAnswers.piece(piece, conditions, now: now)) }
+        return answer(poll, piece, now: now).map(Opening.answer) ?? .poll(poll)
+    }
+
+    /// Reads on behind a position, for whoever waits there.
+    ///
+    /// - Parameter id: of the very stream that the request found.
+    public func look(
+        at id: Int64, from position: Int64, for mode: ReadMode, reader: StoreReader
+    ) -> Result<StreamPiece, ServiceError> {
+        let limit = mode == .serverSentEvents ? LiveReads.eventLimit : service.options.readChunk
+        do throws(ServiceError) {
+            return .success(
+                try service.reading { () throws(StoreError) in
+                    try reader.read(id: id, now: now, from: position, limit: limit)
+                })
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    /// What a waiting long-poll gets for what was seen; nil while there is nothing to say.
+    public func answer(_ poll: LongPoll, _ seen: Result<StreamPiece, ServiceError>) -> ServiceResponse? {
+        switch seen {
+        case .success(let piece): answer(poll, piece, now: now)
+        case .failure(let error): ServiceResponse(error)
+        }
+    }
+
+    /// 204 when the time of a long-poll is over, or the server is going down.
+    public func timeout(_ poll: LongPoll) -> ServiceResponse {
+        service.touch(poll.state, now: service.options.clock())
+        return ReadAnswers.nothing(at: poll.state.offset(poll.position), cursor: poll.conditions.cursor)
+    }
+
+    private func answer(_ poll: LongPoll, _ piece: StreamPiece, now: Int64) -> ServiceResponse? {
+        if !piece.isEmpty {
+            service.touch(piece.state, now: now)
+            return ReadAnswers.piece(piece, poll.conditions, now: now)
+        }
+        guard piece.state.closed else { return nil }
+        return ReadAnswers.nothing(at: piece.state.offset(piece.tail), cursor: nil)
+    }
+
+    /// Keeps a stream alive that somebody follows.
+    public func touch(_ state: StreamState) { service.touch(state, now: service.options.clock()) }
+
+    /// Milliseconds since 1970.
+    public var now: Int64 { service.options.clock() }
+
+    private func head(of stream: EventStream, tail: Int64) -> ServiceResponse {
+        var response = ServiceResponse(status: 200)
+        response.add(HeaderName.contentType, "text/event-stream")
+        response.add(HeaderName.cacheControl, "no-cache")
+        if stream.encoding == .base64 { response.add("Stream-SSE-Data-Encoding", "base64") }
+        if stream.state.closed, stream.position >= tail {
+            response.add(HeaderName.streamNextOffset, stream.state.offset(tail))
+            response.add(HeaderName.streamUpToDate, "true")
+            response.add(HeaderName.streamClosed, "true")
+        }
+        response.add("X-Accel-Buffering", "no")
+        return response
+    }
+}
+
+/// A long-poll that waits at the tail.
+public struct LongPoll: Sendable {
+    /// The stream as it was when the request came.
+    public let state: StreamState
+    /// The position it waits at.
+    public let position: Int64
+    let conditions: ReadAnswers.Conditions
+}

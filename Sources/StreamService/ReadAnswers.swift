@@ -1,0 +1,88 @@
+import StreamProtocol
+import StreamStore
+
+/// What reads answer, in any mode (PROTOCOL sections 3.3 to 3.5, 9).
+enum ReadAnswers {
+    /// The part of a read request that shapes the answer.
+    struct Conditions: Sendable {
+        /// The token asked for; nil for the start of the stream.
+        var start: Offset?
+        /// Whether the answer has an entity tag: `now` names no range that could be asked for again.
+        var isTagged = true
+        /// Entity tags that the client holds.
+        var ifNoneMatch: String?
+        /// Whether the answer is for this reader only.
+        var isPrivate: Bool
+        /// The cursor to answer, in long-poll only.
+        var cursor: Int64?
+    }
+
+    /// The position that an offset asks for.
+    ///
+    /// - Returns: nil for `now`.
+    static func position(
+        _ offset: RequestedOffset, in state: StreamState
+    ) throws(ServiceError) -> Int64? {
+        switch offset {
+        case .now: return nil
+        case .start: return 0
+        case .token(let token):
+            guard token.incarnation == 0 || token.incarnation == state.incarnation else { throw .offsetGone }
+            return token.position
+        }
+    }
+
+    /// 200 with a piece, or 304.
+    static func piece(_ piece: StreamPiece, _ conditions: Conditions, now: Int64) -> ServiceResponse {
+        let state = piece.state
+        let next = state.offset(piece.end)
+        let tag = EntityTag.text(
+            instance: state.id, start: conditions.start, end: next, reachesClosedTail: piece.reachesClosedTail)
+        let notModified =
+            conditions.isTagged
+            && conditions.ifNoneMatch.map { EntityTag.matches(ifNoneMatch: $0, tag: tag) } ?? false
+        let policy = CachePolicy(state: state, isPrivate: conditions.isPrivate, now: now)
+        var response = ServiceResponse(status: notModified ? 304 : 200)
+        if let seconds = policy.proxySeconds(reachesTail: piece.reachesTail), conditions.cursor == nil {
+            response.add("X-Accel-Expires", String(seconds))
+        }
+        if !notModified { response.add(HeaderName.contentType, state.contentType) }
+        response.add(HeaderName.streamNextOffset, next)
+        if piece.reachesTail { response.add(HeaderName.streamUpToDate, "true") }
+        if piece.reachesClosedTail { response.add(HeaderName.streamClosed, "true") }
+        if let cursor = conditions.cursor { response.add(HeaderName.streamCursor, String(cursor)) }
+        if conditions.isTagged { response.add(HeaderName.entityTag, tag) }
+        let keepable = !piece.isEmpty || piece.reachesClosedTail
+        response.add(HeaderName.cacheControl, keepable ? policy.cacheControl : "no-store")
+        if !notModified { response.body = piece.content }
+        return response
+    }
+
+    /// 200 for `offset=now`: the tail, without content.
+    static func tail(_ piece: StreamPiece) -> ServiceResponse {
+        var response = ServiceResponse(status: 200)
+        response.add(HeaderName.contentType, piece.state.contentType)
+        response.add(HeaderName.streamNextOffset, piece.state.offset(piece.tail))
+        response.add(HeaderName.streamUpToDate, "true")
+        if piece.state.closed { response.add(HeaderName.streamClosed, "true") }
+        response.add(HeaderName.cacheControl, "no-store")
+        response.body = piece.content
+        return response
+    }
+
+    /// 204 of a long-poll at the tail.
+    ///
+    /// - Parameter cursor: nil when the stream is closed.
+    static func nothing(at tail: Offset, cursor: Int64?) -> ServiceResponse {
+        var response = ServiceResponse(status: 204)
+        response.add(HeaderName.streamNextOffset, tail)
+        response.add(HeaderName.streamUpToDate, "true")
+        if let cursor {
+            response.add(HeaderName.streamCursor, String(cursor))
+        } else {
+            response.add(HeaderName.streamClosed, "true")
+        }
+        response.add(HeaderName.cacheControl, "no-store")
+        return response
+    }
+}

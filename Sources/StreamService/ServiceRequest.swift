@@ -1,0 +1,110 @@
+import StreamProtocol
+
+/// The methods that the service tells apart.
+public enum Method: Equatable, Sendable {
+    case get, head, put, post, delete, options
+    /// Any other (405).
+    case other
+
+    /// Reads a method name, which is case-sensitive (RFC 9110 section 9.1).
+    public init(_ name: some Sequence<UInt8>) {
+        let known: [(StaticString, Method)] = [
+            ("GET", .get), ("POST", .post), ("PUT", .put), ("HEAD", .head), ("DELETE", .delete),
+            ("OPTIONS", .options),
+        ]
+        let bytes = Array(name)
+        self =
+            known.first { candidate, _ in
+                candidate.withUTF8Buffer { $0.elementsEqual(bytes) }
+            }?.1 ?? .other
+    }
+}
+
+/// The request headers that the service looks at.
+public enum HeaderField: CaseIterable, Sendable {
+    case authorization, contentEncoding, contentType, host, ifNoneMatch, producerEpoch, producerID
+    case producerSequence, streamClosed, streamExpiresAt, streamForkOffset, streamForkSubOffset
+    case streamForkedFrom, streamSequence, streamTTL
+
+    /// The field's name in lower case.
+    public var name: String {
+        switch self {
+        case .authorization: "authorization"
+        case .contentEncoding: "content-encoding"
+        case .contentType: "content-type"
+        case .host: "host"
+        case .ifNoneMatch: "if-none-match"
+        case .producerEpoch: "producer-epoch"
+        case .producerID: "producer-id"
+        case .producerSequence: "producer-seq"
+        case .streamClosed: "stream-closed"
+        case .streamExpiresAt: "stream-expires-at"
+        case .streamForkOffset: "stream-fork-offset"
+        case .streamForkSubOffset: "stream-fork-sub-offset"
+        case .streamForkedFrom: "stream-forked-from"
+        case .streamSequence: "stream-seq"
+        case .streamTTL: "stream-ttl"
+        }
+    }
+}
+
+/// Header values by field. A field given twice counts as one line joined with a comma (RFC 9110
+/// section 5.3), so a doubled number is malformed rather than half ignored.
+public struct RequestHeaders: Sendable {
+    private var fields: [(HeaderField, String)] = []
+
+    /// Begins without any.
+    public init() {}
+
+    /// The value without white space around it; nil when the field is absent.
+    public subscript(field: HeaderField) -> String? {
+        fields.first { $0.0 == field }?.1
+    }
+
+    /// The value, with an empty one counting as absent.
+    public func nonEmpty(_ field: HeaderField) -> String? {
+        guard let value = self[field], !value.isEmpty else { return nil }
+        return value
+    }
+
+    /// Adds a line.
+    public mutating func add(_ field: HeaderField, _ value: String) {
+        if let index = fields.firstIndex(where: { $0.0 == field }) {
+            fields[index].1 += ", " + value
+        } else {
+            fields.append((field, value))
+        }
+    }
+}
+
+/// A request, whichever transport brought it.
+public struct ServiceRequest: Sendable {
+    /// The method.
+    public var method: Method
+    /// Path and query.
+    public var target: RequestTarget
+    /// The headers that matter.
+    public var headers: RequestHeaders
+    /// The whole body.
+    public var body: [UInt8]
+    /// `http` or `https`, as the client used it.
+    public var scheme: String
+    /// The entity tag by which a cache in front asks whether its copy still holds.
+    public var cacheEntityTag: String?
+
+    /// Why the transport already knows that the request can't be served.
+    public var rejection: ServiceError?
+
+    /// Collects the parts.
+    public init(
+        method: Method, target: RequestTarget, headers: RequestHeaders, body: [UInt8] = [],
+        scheme: String = "http", cacheEntityTag: String? = nil
+    ) {
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.body = body
+        self.scheme = scheme
+        self.cacheEntityTag = cacheEntityTag
+    }
+}

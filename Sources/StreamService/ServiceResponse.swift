@@ -1,0 +1,67 @@
+import StreamProtocol
+
+/// An answer, ready for any transport: the status, the header lines as bytes, and the body.
+///
+/// The fixed headers of PROTOCOL section 13.1 are not among them: nginx puts them on every answer, its
+/// own errors included.
+public struct ServiceResponse: Sendable {
+    /// The HTTP status.
+    public var status: Int
+    /// Header lines, each ended by CRLF.
+    public private(set) var head: [UInt8] = []
+    /// The body.
+    public var body: [UInt8] = []
+    /// Whether the answer carries a body at all: 204 and 304 have none and no length.
+    public var hasBody: Bool { status != 204 && status != 304 }
+
+    /// Whether the length of the body is said; the answer to HEAD has none to say.
+    public var sendsLength = true
+
+    /// Begins an answer.
+    public init(status: Int) {
+        self.status = status
+        head.reserveCapacity(256)
+    }
+
+    /// Adds a header line.
+    public mutating func add(_ name: StaticString, _ value: String) {
+        addLine(name) { $0.append(contentsOf: value.utf8) }
+    }
+
+    /// Adds a header line with an offset.
+    public mutating func add(_ name: StaticString, _ value: Offset) {
+        addLine(name) { value.write(to: &$0) }
+    }
+
+    /// Adds a header line with a value that is bytes already.
+    public mutating func add(_ name: StaticString, _ value: [UInt8]) {
+        addLine(name) { $0.append(contentsOf: value) }
+    }
+
+    private mutating func addLine(_ name: StaticString, _ value: (inout [UInt8]) -> Void) {
+        name.withUTF8Buffer { head.append(contentsOf: $0) }
+        head.append(UInt8(ascii: ":"))
+        head.append(UInt8(ascii: " "))
+        value(&head)
+        head.append(0x0D)
+        head.append(0x0A)
+    }
+}
+
+/// The header names of the protocol, each spelled once.
+enum HeaderName {
+    static let cacheControl: StaticString = "Cache-Control"
+    static let contentType: StaticString = "Content-Type"
+    static let entityTag: StaticString = "ETag"
+    static let location: StaticString = "Location"
+    static let producerEpoch: StaticString = "Producer-Epoch"
+    static let producerExpected: StaticString = "Producer-Expected-Seq"
+    static let producerReceived: StaticString = "Producer-Received-Seq"
+    static let producerSequence: StaticString = "Producer-Seq"
+    static let streamClosed: StaticString = "Stream-Closed"
+    static let streamCursor: StaticString = "Stream-Cursor"
+    static let streamExpiresAt: StaticString = "Stream-Expires-At"
+    static let streamNextOffset: StaticString = "Stream-Next-Offset"
+    static let streamTTL: StaticString = "Stream-TTL"
+    static let streamUpToDate: StaticString = "Stream-Up-To-Date"
+}

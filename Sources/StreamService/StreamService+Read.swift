@@ -1,0 +1,71 @@
+import StreamProtocol
+import StreamStore
+
+extension StreamService {
+    /// GET without `live` (PROTOCOL section 3.4).
+    func catchUp(
+        _ request: ServiceRequest, _ name: StreamName, _ reader: StoreReader
+    ) throws(ServiceError) -> ServiceResponse {
+        let query = ReadQuery(request.target.query)
+        if query.mode.isLive {
+            // nginx sends live reads to the live process by itself; a `live` that it could not read,
+            // percent-encoded for instance, comes here first.
+            var response = ServiceResponse(status: 200)
+            response.add(
+                "X-Accel-Redirect", query.mode == .serverSentEvents ? "@durable_streams_sse" : "@durable_streams_poll")
+            return response
+        }
+        let now = options.clock()
+        var offsetError: ServiceError?
+        let piece = try reading { () throws(StoreError) in
+            try reader.read(name, now: now, limit: options.readChunk) { state, tail in
+                guard let offset = query.offset else {
+                    offsetError = .offsetInvalid
+                    return nil
+                }
+                do throws(ServiceError) {
+                    return try ReadAnswers.position(offset, in: state)
+                } catch {
+                    offsetError = error
+                    return nil
+                }
+            }
+        }
+        if let offsetError { throw offsetError }
+        touch(piece.state, now: now)
+        guard let offset = query.offset, offset != .now else { return ReadAnswers.tail(piece) }
+        let conditions = ReadAnswers.Conditions(
+            start: offset.token,
+            // When nginx asks whether its copy still holds, only that question counts; it compares the
+            // client's own tags itself.
+            ifNoneMatch: request.cacheEntityTag ?? request.headers[.ifNoneMatch],
+            isPrivate: request.headers[.authorization] != nil, cursor: nil)
+        return ReadAnswers.piece(piece, conditions, now: now)
+    }
+
+    /// HEAD (PROTOCOL section 3.7).
+    func head(_ name: StreamName, _ reader: StoreReader) throws(ServiceError) -> ServiceResponse {
+        let (state, tail) = try reading { () throws(StoreError) in
+            try reader.find(name, now: options.clock())
+        }
+        var response = ServiceResponse(status: 200)
+        response.add(HeaderName.contentType, state.contentType)
+        response.add(HeaderName.streamNextOffset, state.offset(tail))
+        if state.closed { response.add(HeaderName.streamClosed, "true") }
+        switch state.lifetime {
+        case .unlimited: break
+        case .window(let seconds): response.add(HeaderName.streamTTL, String(seconds))
+        case .until(_, let text): response.add(HeaderName.streamExpiresAt, text)
+        }
+        response.add(HeaderName.cacheControl, "no-store")
+        response.sendsLength = false
+        return response
+    }
+}
+
+extension RequestedOffset {
+    /// The token for entity tags; nil for the start of a stream, however it was spelled.
+    var token: Offset? {
+        if case .token(let offset) = self, offset.position > 0 { offset } else { nil }
+    }
+}

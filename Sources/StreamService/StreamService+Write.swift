@@ -1,0 +1,109 @@
+import StreamProtocol
+import StreamStore
+
+extension StreamService {
+    /// PUT (PROTOCOL section 3.1).
+    func create(
+        _ request: ServiceRequest, _ name: StreamName, _ respond: @escaping Respond
+    ) throws(ServiceError) {
+        let headers = request.headers
+        let lifetime = try StreamService.lifetime(headers)
+        let source = headers.nonEmpty(.streamForkedFrom)
+        if source == nil, headers[.streamForkSubOffset] != nil || headers.nonEmpty(.streamForkOffset) != nil {
+            throw .forkHeaderAlone
+        }
+        if let text = headers.nonEmpty(.streamForkOffset), Offset(Array(text.utf8)) == nil {
+            throw .forkOffsetInvalid
+        }
+        if let text = headers[.streamForkSubOffset], NumberGrammar.canonical(text) == nil {
+            throw .forkSubOffsetInvalid
+        }
+        try checkBody(request)
+        if source != nil { throw .forksUnsupported }
+
+        var contentType = headers[.contentType] ?? ""
+        if !MediaType(contentType: contentType).isWellFormed { contentType = MediaType.defaultContentType }
+        let create = CreateRequest(
+            name: name, contentType: contentType, lifetime: lifetime,
+            closed: headers[.streamClosed].map { NumberGrammar.isTrue($0) } ?? false,
+            body: StreamService.prepare(request.body, MediaType(contentType: contentType)),
+            now: options.clock())
+        let location = origin(of: request) + request.target.path
+        committer.submit(weight: request.body.count) { (session) throws(StoreError) in
+            try session.create(create)
+        } complete: { result in
+            finish(result, respond) { (outcome) throws(ServiceError) in
+                switch outcome {
+                case .created(let state, let tail):
+                    return StreamService.describe(state, tail: tail, status: 201, location: location)
+                case .matches(let state, let tail):
+                    return StreamService.describe(state, tail: tail, status: 200, location: nil)
+                case .conflict: throw .streamExists
+                case .gone: throw .nameHeld
+                case .invalidJSON: throw .jsonInvalid
+                }
+            }
+        }
+    }
+
+    /// DELETE (PROTOCOL section 3.7).
+    func delete(_ name: StreamName, _ respond: @escaping Respond) {
+        let now = options.clock()
+        committer.submit { (session) throws(StoreError) in
+            try session.delete(name, now: now)
+        } complete: { result in
+            finish(result, respond) { (outcome) throws(ServiceError) in
+                switch outcome {
+                case .deleted: return ServiceResponse(status: 204)
+                case .absent: throw .noStream
+                case .gone: throw .streamGone
+                }
+            }
+        }
+    }
+
+    /// The checks that every request with a body passes (PROTOCOL section 13.3).
+    func checkBody(_ request: ServiceRequest) throws(ServiceError) {
+        if request.body.count > options.maximumBody { throw .bodyTooLarge }
+        if let encoding = request.headers.nonEmpty(.contentEncoding), encoding.lowercased() != "identity" {
+            throw .contentEncoding
+        }
+    }
+
+    /// Checks a body's JSON before the one thread that commits gets it.
+    static func prepare(_ body: [UInt8], _ mediaType: MediaType) -> PreparedBody {
+        if body.isEmpty { return .none }
+        return mediaType.isJSON ? .json(JSONMessages(body: body)) : .bytes(body)
+    }
+
+    private static func lifetime(_ headers: RequestHeaders) throws(ServiceError) -> Lifetime {
+        let window = headers.nonEmpty(.streamTTL)
+        let instant = headers.nonEmpty(.streamExpiresAt)
+        if window != nil, instant != nil { throw .lifetimeTwice }
+        if let window {
+            guard let seconds = NumberGrammar.canonical(window) else { throw .ttlInvalid }
+            return .window(seconds: seconds)
+        }
+        if let instant {
+            guard let timestamp = Timestamp(instant) else { throw .expiresAtInvalid }
+            return .until(milliseconds: timestamp.milliseconds, text: instant)
+        }
+        return .unlimited
+    }
+
+    private static func describe(
+        _ state: StreamState, tail: Int64, status: Int, location: String?
+    ) -> ServiceResponse {
+        var response = ServiceResponse(status: status)
+        if let location { response.add(HeaderName.location, location) }
+        response.add(HeaderName.contentType, state.contentType)
+        response.add(HeaderName.streamNextOffset, state.offset(tail))
+        if state.closed { response.add(HeaderName.streamClosed, "true") }
+        return response
+    }
+
+    private func origin(of request: ServiceRequest) -> String {
+        if let publicURL = options.publicURL { return publicURL }
+        return "\(request.scheme)://\(request.headers.nonEmpty(.host) ?? "localhost")"
+    }
+}

@@ -1,0 +1,147 @@
+import StreamProtocol
+import StreamStore
+
+/// Turns requests into answers: the decision tables of PROTOCOL section 3.
+public struct StreamService: Sendable {
+    /// What the service is told by its configuration.
+    public struct Options: Sendable {
+        /// Most bytes of a request body.
+        public var maximumBody: Int
+        /// Most bytes of content in one answer.
+        public var readChunk: Int
+        /// `https://host[:port]` that clients use; nil: taken from each request.
+        public var publicURL: String?
+        /// Milliseconds since 1970.
+        public var clock: @Sendable () -> Int64
+
+        /// Collects the options.
+        public init(
+            maximumBody: Int, readChunk: Int, publicURL: String?, clock: @escaping @Sendable () -> Int64
+        ) {
+            self.maximumBody = maximumBody
+            self.readChunk = readChunk
+            self.publicURL = publicURL
+            self.clock = clock
+        }
+    }
+
+    let options: Options
+    let committer: GroupCommitter
+
+    /// Serves the streams that `committer` writes.
+    public init(options: Options, committer: GroupCommitter) {
+        self.options = options
+        self.committer = committer
+    }
+
+    /// Where an answer goes; called once, on the calling or on the committing thread.
+    public typealias Respond = @Sendable (ServiceResponse) -> Void
+
+    /// Answers a request; writes are answered once they are durable.
+    ///
+    /// - Parameter reader: of the calling thread.
+    public func handle(_ request: ServiceRequest, reader: StoreReader, respond: @escaping Respond) {
+        do throws(ServiceError) {
+            if request.method == .options {
+                respond(StreamService.preflight)
+                return
+            }
+            if let rejection = request.rejection { throw rejection }
+            switch request.target.route {
+            case .tooLong: throw ServiceError.pathTooLong
+            case .unsafe: throw ServiceError.badPath
+            case .control: throw ServiceError.noSubscription
+            case .unknown: throw ServiceError.noRoute
+            case .health: respond(StreamService.healthy)
+            case .ready: ready(respond)
+            case .stream(let name): try handle(request, name, reader, respond)
+            }
+        } catch {
+            respond(ServiceResponse(error))
+        }
+    }
+
+    private func handle(
+        _ request: ServiceRequest, _ name: StreamName, _ reader: StoreReader, _ respond: @escaping Respond
+    ) throws(ServiceError) {
+        switch request.method {
+        case .get: respond(try catchUp(request, name, reader))
+        case .head: respond(try head(name, reader))
+        case .put: try create(request, name, respond)
+        case .post: try append(request, name, reader, respond)
+        case .delete: delete(name, respond)
+        case .options, .other: throw .methodNotAllowed
+        }
+    }
+
+    /// Sends what became of a write.
+    func finish<Outcome>(
+        _ result: Result<Outcome, StoreError>, _ respond: Respond,
+        _ answer: (Outcome) throws(ServiceError) -> ServiceResponse
+    ) {
+        do throws(ServiceError) {
+            switch result {
+            case .success(let outcome): respond(try answer(outcome))
+            case .failure(let error): throw ServiceError(error)
+            }
+        } catch {
+            respond(ServiceResponse(error))
+        }
+    }
+
+    /// Runs a read of the store.
+    func reading<Found>(
+        _ body: () throws(StoreError) -> Presence<Found>
+    ) throws(ServiceError) -> Found {
+        let presence: Presence<Found>
+        do throws(StoreError) { presence = try body() } catch { throw ServiceError(error) }
+        switch presence {
+        case .absent: throw .noStream
+        case .gone: throw .streamGone
+        case .present(let found): return found
+        }
+    }
+
+    /// Restarts the window of a stream that has been used, if that must be written down. Nobody waits
+    /// for it.
+    func touch(_ state: StreamState, now: Int64) {
+        guard state.needsTouch(at: now) else { return }
+        committer.submit { (session) throws(StoreError) in
+            try session.touch(id: state.id, name: state.name, now: now)
+        } complete: { _ in
+        }
+    }
+
+    private func ready(_ respond: @escaping Respond) {
+        committer.submit { (session) throws(StoreError) in
+            try session.probe()
+        } complete: { result in
+            switch result {
+            case .success: respond(StreamService.healthy)
+            case .failure: respond(ServiceResponse(.notReady))
+            }
+        }
+    }
+
+    private static var healthy: ServiceResponse {
+        var response = ServiceResponse(status: 200)
+        response.add(HeaderName.contentType, "application/json")
+        response.add(HeaderName.cacheControl, "no-store")
+        response.body = Array(#"{"status":"ok"}"#.utf8)
+        return response
+    }
+
+    private static var preflight: ServiceResponse {
+        var response = ServiceResponse(status: 204)
+        response.add("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, HEAD, OPTIONS")
+        response.add(
+            "Access-Control-Allow-Headers",
+            """
+            Accept, Authorization, Cache-Control, Content-Type, If-None-Match, Last-Event-ID, Stream-Seq, \
+            Stream-TTL, Stream-Expires-At, Stream-Closed, Stream-Forked-From, Stream-Fork-Offset, \
+            Stream-Fork-Sub-Offset, Producer-Id, Producer-Epoch, Producer-Seq
+            """)
+        response.add("Access-Control-Max-Age", "86400")
+        return response
+    }
+}

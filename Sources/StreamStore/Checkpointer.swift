@@ -1,0 +1,68 @@
+import CSQLite
+
+/// Copies the write-ahead log into the database, off the commit path (https://sqlite.org/wal.html).
+///
+/// A passive checkpoint must not begin on a log that is copied completely, since a writer may start the
+/// log anew at that very moment and the checkpoint would then go by the old contents (SQLite's WAL reset
+/// race, in all versions before 3.51.3). So one runs without the write lock only if something was
+/// committed after the last one: the log then holds frames that nobody but this checkpointer could
+/// copy, and until it has, no writer can start the log anew. The first one, of which nothing is known,
+/// takes the lock.
+final class Checkpointer {
+    private let connection: SQLiteConnection
+    private let dataVersion: SQLiteStatement
+    private let lock: FileLock
+    private var lastVersion: Int64?
+
+    /// Pages in the log above which writers pause for a moment, so that it can begin anew: 64 MiB.
+    private static let restartAbove: Int32 = 16_384
+
+    init(_ files: StoreFiles) throws(StoreError) {
+        connection = try Schema.openForWriting(files)
+        dataVersion = try connection.prepare("PRAGMA data_version")
+        lock = try FileLock(path: files.writeLock)
+    }
+
+    func run() throws(StoreError) {
+        guard let lastVersion else {
+            try lock.lock()
+            defer { lock.unlock() }
+            _ = try checkpoint(SQLITE_CHECKPOINT_PASSIVE)
+            self.lastVersion = try currentVersion()
+            return
+        }
+        guard try currentVersion() != lastVersion else { return }
+        let frames = try checkpoint(SQLITE_CHECKPOINT_PASSIVE)
+        // Read behind the checkpoint: only what is committed from here on makes the next one safe.
+        self.lastVersion = try currentVersion()
+        if frames > Checkpointer.restartAbove { try restart() }
+    }
+
+    /// Copies everything and empties the log, when the process ends.
+    func finish() throws(StoreError) { try restart() }
+
+    private func restart() throws(StoreError) {
+        try lock.lock()
+        defer { lock.unlock() }
+        // Readers of old frames hold this up; a tenth of a second is more than they need.
+        sqlite3_busy_timeout(connection.handle, 100)
+        _ = try checkpoint(SQLITE_CHECKPOINT_TRUNCATE)
+        lastVersion = try currentVersion()
+    }
+
+    private func currentVersion() throws(StoreError) -> Int64 {
+        guard try dataVersion.step() else { return 0 }
+        defer { dataVersion.reset() }
+        return dataVersion.int(0)
+    }
+
+    /// Gives the number of frames in the log.
+    private func checkpoint(_ mode: Int32) throws(StoreError) -> Int32 {
+        var frames: Int32 = 0
+        let code = sqlite3_wal_checkpoint_v2(connection.handle, nil, mode, &frames, nil)
+        guard code == SQLITE_OK || code & 0xFF == SQLITE_BUSY else {
+            throw StoreError(code, "checkpoint", connection.handle)
+        }
+        return frames
+    }
+}

@@ -1,0 +1,37 @@
+import CLinux
+import Glibc
+
+/// An exclusive lock between processes on a file of its own.
+///
+/// The kernel queues those who wait, so two busy writers take turns; SQLite's own busy wait sleeps and
+/// let one of two equal processes do four times as much as the other (measured). The lock belongs to
+/// the open file description, so it also works between threads that opened the file separately, and it
+/// ends with the process.
+final class FileLock: Sendable {
+    private let descriptor: Int32
+    private let path: String
+
+    init(path: String) throws(StoreError) {
+        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
+        self.path = path
+        guard descriptor >= 0 else {
+            throw StoreError(kind: .inputOutput, "open \(path): \(String(cString: strerror(errno)))")
+        }
+    }
+
+    deinit { close(descriptor) }
+
+    /// Waits for the lock.
+    func lock() throws(StoreError) {
+        while ds_lock(descriptor, Int16(F_WRLCK), 1) != 0 {
+            guard errno == EINTR else {
+                throw StoreError(kind: .inputOutput, "lock \(path): \(String(cString: strerror(errno)))")
+            }
+        }
+    }
+
+    /// Takes the lock if it is free.
+    func tryLock() -> Bool { ds_lock(descriptor, Int16(F_WRLCK), 0) == 0 }
+
+    func unlock() { _ = ds_lock(descriptor, Int16(F_UNLCK), 0) }
+}

@@ -1,0 +1,217 @@
+import CSQLite
+import StreamProtocol
+
+/// The one writer of a process: it drains what waits into one transaction, commits it with one fsync,
+/// and then lets each caller know.
+public final class GroupCommitter: Sendable {
+    /// What happens around commits.
+    public struct Hooks: Sendable {
+        /// Streams that a commit has changed; called behind it, before the callers know.
+        public var committed: @Sendable ([StreamChange]) -> Void
+        /// The store can't go on in this process: SQLite's memory may differ from the disk, for instance
+        /// after a failed fsync, which must never be retried as if it had worked. Ends the process.
+        public var poisoned: @Sendable (StoreError) -> Void
+        /// A request failed for a reason that the operator should know.
+        public var failed: @Sendable (StoreError) -> Void
+
+        /// Collects the hooks.
+        public init(
+            committed: @escaping @Sendable ([StreamChange]) -> Void,
+            poisoned: @escaping @Sendable (StoreError) -> Void,
+            failed: @escaping @Sendable (StoreError) -> Void
+        ) {
+            self.committed = committed
+            self.poisoned = poisoned
+            self.failed = failed
+        }
+    }
+
+    private struct Queue {
+        var members: [any GroupMember] = []
+        var stopping = false
+    }
+
+    private let queue = Condition(Queue())
+    private let hooks: Hooks
+    private let thread: Condition<NamedThread?> = Condition(nil)
+
+    /// Most requests and bytes in one transaction, so that its latency stays bounded.
+    private static let groupLimit = 1_024
+    private static let groupBytes = 16 << 20
+
+    /// Opens the hot log, making it at the first start, and starts the thread that commits.
+    public init(_ files: StoreFiles, hooks: Hooks) throws(StoreError) {
+        self.hooks = hooks
+        let lock = try FileLock(path: files.writeLock)
+        // Two processes may make the same new file at once.
+        try lock.lock()
+        defer { lock.unlock() }
+        let session = try WriteSession(files)
+        // The session goes to its thread and is used there alone.
+        nonisolated(unsafe) let owned = session
+        let started = NamedThread("commit") { [self] in run(owned, lock) }
+        thread.update { thread in
+            thread = started
+            return (false, ())
+        }
+    }
+
+    /// Queues a write.
+    ///
+    /// - Parameters:
+    ///   - weight: bytes that it adds to the transaction.
+    ///   - work: runs inside the transaction, again if a neighbour fails.
+    ///   - complete: runs once, on the committing thread, when the outcome is durable or has failed.
+    public func submit<Outcome: Sendable>(
+        weight: Int = 0,
+        _ work: @escaping @Sendable (WriteSession) throws(StoreError) -> Outcome,
+        complete: @escaping @Sendable (Result<Outcome, StoreError>) -> Void
+    ) {
+        let member = Member(weight: weight, work: work, complete: complete)
+        let accepted = queue.update { queue in
+            guard !queue.stopping else { return (false, false) }
+            queue.members.append(member)
+            return (queue.members.count == 1, true)
+        }
+        if !accepted { member.fail(StoreError(kind: .failed, "the store is closing")) }
+    }
+
+    /// Queues a write and waits for its outcome.
+    public func perform<Outcome: Sendable>(
+        _ work: @escaping @Sendable (WriteSession) throws(StoreError) -> Outcome
+    ) throws(StoreError) -> Outcome {
+        let outcome = Condition<Result<Outcome, StoreError>?>(nil)
+        submit(work) { result in
+            outcome.update { state in
+                state = result
+                return (true, ())
+            }
+        }
+        guard let result = outcome.wait({ $0 }) else {
+            throw StoreError(kind: .failed, "no outcome")
+        }
+        return try result.get()
+    }
+
+    /// Commits what waits and ends the thread.
+    public func stop() {
+        queue.update { queue in
+            queue.stopping = true
+            return (true, ())
+        }
+        let thread = thread.update { thread in
+            defer { thread = nil }
+            return (false, thread)
+        }
+        thread?.join()
+    }
+
+    // MARK: The committing thread
+
+    private func run(_ session: WriteSession, _ lock: FileLock) {
+        while true {
+            let group = queue.wait { queue -> [any GroupMember]? in
+                if queue.members.isEmpty { return queue.stopping ? [] : nil }
+                return GroupCommitter.takeGroup(&queue.members)
+            }
+            guard let group, !group.isEmpty else { return }
+            commit(group, session, lock)
+        }
+    }
+
+    private static func takeGroup(_ waiting: inout [any GroupMember]) -> [any GroupMember] {
+        var bytes = 0
+        var count = 0
+        for member in waiting {
+            bytes += member.weight
+            if count > 0, count >= groupLimit || bytes > groupBytes { break }
+            count += 1
+        }
+        if count == waiting.count {
+            defer { waiting = [] }
+            return waiting
+        }
+        let group = Array(waiting[..<count])
+        waiting.removeFirst(count)
+        return group
+    }
+
+    private func commit(_ group: [any GroupMember], _ session: WriteSession, _ lock: FileLock) {
+        do throws(StoreError) {
+            try transact(group, session, lock)
+        } catch {
+            // A failed request must not fail its neighbours: each gets a transaction of its own.
+            for member in group {
+                do throws(StoreError) {
+                    try transact([member], session, lock)
+                } catch {
+                    hooks.failed(error)
+                    member.fail(error)
+                    continue
+                }
+                member.succeed()
+            }
+            return
+        }
+        for member in group { member.succeed() }
+    }
+
+    private func transact(
+        _ group: [any GroupMember], _ session: WriteSession, _ lock: FileLock
+    ) throws(StoreError) {
+        try lock.lock()
+        do throws(StoreError) {
+            try session.begin()
+            for member in group { try member.apply(session) }
+            try session.commit()
+            lock.unlock()
+        } catch {
+            session.rollback()
+            lock.unlock()
+            if error.kind == .inputOutput {
+                for member in group { member.fail(error) }
+                hooks.poisoned(error)
+            }
+            throw error
+        }
+        if !session.changed.isEmpty { hooks.committed(session.changed) }
+    }
+}
+
+/// One request in a group.
+private protocol GroupMember: Sendable {
+    var weight: Int { get }
+    func apply(_ session: WriteSession) throws(StoreError)
+    func succeed()
+    func fail(_ error: StoreError)
+}
+
+/// `@unchecked Sendable`: after it was queued only the committing thread uses it.
+private final class Member<Outcome: Sendable>: GroupMember, @unchecked Sendable {
+    let weight: Int
+    private let work: @Sendable (WriteSession) throws(StoreError) -> Outcome
+    private var complete: (@Sendable (Result<Outcome, StoreError>) -> Void)?
+    private var outcome: Outcome?
+
+    init(
+        weight: Int, work: @escaping @Sendable (WriteSession) throws(StoreError) -> Outcome,
+        complete: @escaping @Sendable (Result<Outcome, StoreError>) -> Void
+    ) {
+        self.weight = weight
+        self.work = work
+        self.complete = complete
+    }
+
+    func apply(_ session: WriteSession) throws(StoreError) { outcome = try work(session) }
+
+    func succeed() {
+        guard let outcome else { return }
+        complete?(.success(outcome))
+        complete = nil
+    }
+
+    func fail(_ error: StoreError) {
+        complete?(.failure(error))
+        complete = nil
+    }
+}

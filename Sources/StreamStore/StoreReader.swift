@@ -1,0 +1,151 @@
+import CSQLite
+import StreamProtocol
+
+/// A piece of a stream, taken in one consistent view.
+public struct StreamPiece: Sendable {
+    /// The stream.
+    public var state: StreamState
+    /// The position before the first unit.
+    public var start: Int64
+    /// The position after the last unit.
+    public var end: Int64
+    /// The tail of the stream.
+    public var tail: Int64
+    /// The content as it goes out: a complete array for JSON streams, the raw bytes for all others.
+    public var content: [UInt8]
+
+    /// Whether nothing lies behind the piece.
+    public var reachesTail: Bool { end >= tail }
+    /// Whether the piece ends where a closed stream ends.
+    public var reachesClosedTail: Bool { state.closed && reachesTail }
+    /// Whether there are no units in it.
+    public var isEmpty: Bool { end <= start }
+}
+
+/// Reads streams; used by one thread at a time, as many as there are threads.
+public final class StoreReader {
+    private let connection: SQLiteConnection
+    private let begin: SQLiteStatement
+    private let commit: SQLiteStatement
+    private let byName: SQLiteStatement
+    private let byID: SQLiteStatement
+    private let lastRecord: SQLiteStatement
+    private let recordBefore: SQLiteStatement
+    private let recordsFrom: SQLiteStatement
+
+    /// Opens the hot log, which a writer must have made before.
+    public init(_ files: StoreFiles) throws(StoreError) {
+        connection = try Schema.openForReading(files)
+        begin = try connection.prepare("BEGIN")
+        commit = try connection.prepare("COMMIT")
+        byName = try connection.prepare("SELECT \(StreamState.columns) FROM stream WHERE name = ?1")
+        byID = try connection.prepare("SELECT \(StreamState.columns) FROM stream WHERE id = ?1")
+        lastRecord = try connection.prepare(
+            "SELECT position + units FROM record WHERE stream = ?1 ORDER BY position DESC LIMIT 1")
+        recordBefore = try connection.prepare(
+            """
+            SELECT position, units, boundaries, payload FROM record
+            WHERE stream = ?1 AND position < ?2 ORDER BY position DESC LIMIT 1
+            """)
+        recordsFrom = try connection.prepare(
+            """
+            SELECT position, units, boundaries, payload FROM record
+            WHERE stream = ?1 AND position >= ?2 ORDER BY position
+            """)
+    }
+
+    /// Finds a stream and its tail.
+    ///
+    /// - Parameter now: milliseconds since 1970; decides what has expired.
+    public func find(_ name: StreamName, now: Int64) throws(StoreError) -> Presence<(StreamState, tail: Int64)> {
+        try view { () throws(StoreError) in
+            try self.lookUp(name, now: now).mapPresent { (state) throws(StoreError) in (state, try self.tail(of: state)) }
+        }
+    }
+
+    /// Reads a piece of a stream by name.
+    ///
+    /// - Parameters:
+    ///   - start: chooses the position to read from when state and tail are known; nil reads nothing and
+    ///     gives an empty piece at the tail.
+    ///   - limit: most bytes of content; one unit is given whatever its size.
+    public func read(
+        _ name: StreamName, now: Int64, limit: Int, from start: (StreamState, _ tail: Int64) -> Int64?
+    ) throws(StoreError) -> Presence<StreamPiece> {
+        try view { () throws(StoreError) in
+            try self.lookUp(name, now: now).mapPresent { (state) throws(StoreError) in
+                let tail = try self.tail(of: state)
+                return try self.piece(of: state, tail: tail, from: start(state, tail) ?? tail, limit: limit)
+            }
+        }
+    }
+
+    /// Reads a piece of the very stream that has this id; one created later at the same name has another.
+    public func read(id: Int64, now: Int64, from position: Int64, limit: Int) throws(StoreError) -> Presence<StreamPiece> {
+        try view { () throws(StoreError) in
+            self.byID.bind(1, id)
+            return try self.state(self.byID, now: now).mapPresent { (state) throws(StoreError) in
+                try self.piece(of: state, tail: try self.tail(of: state), from: position, limit: limit)
+            }
+        }
+    }
+
+    private func view<T>(_ body: () throws(StoreError) -> T) throws(StoreError) -> T {
+        try connection.readTransaction(begin: begin, commit: commit, body)
+    }
+
+    private func lookUp(_ name: StreamName, now: Int64) throws(StoreError) -> Presence<StreamState> {
+        byName.bind(1, name.text)
+        return try state(byName, now: now)
+    }
+
+    private func state(_ statement: SQLiteStatement, now: Int64) throws(StoreError) -> Presence<StreamState> {
+        guard try statement.step() else { return .absent }
+        defer { statement.reset() }
+        let state = StreamState(row: statement)
+        if state.softDeleted { return .gone }
+        return state.isExpired(at: now) ? .absent : .present(state)
+    }
+
+    private func tail(of state: StreamState) throws(StoreError) -> Int64 {
+        lastRecord.bind(1, state.id)
+        guard try lastRecord.step() else { return state.basePosition }
+        defer { lastRecord.reset() }
+        return lastRecord.int(0)
+    }
+
+    private func piece(
+        of state: StreamState, tail: Int64, from start: Int64, limit: Int
+    ) throws(StoreError) -> StreamPiece {
+        var assembly = PieceAssembly(isJSON: state.mediaType.isJSON, start: start, limit: limit)
+        if start < tail {
+            // The record that holds the first unit may begin before it.
+            recordsFrom.bind(1, state.id)
+            recordsFrom.bind(2, start)
+            var more = try recordsFrom.step()
+            if !more || recordsFrom.int(0) > start {
+                recordBefore.bind(1, state.id)
+                recordBefore.bind(2, start)
+                if try recordBefore.step() { more = assembly.add(recordBefore) && more }
+                recordBefore.reset()
+            }
+            while more, assembly.add(recordsFrom) { more = try recordsFrom.step() }
+            recordsFrom.reset()
+        }
+        let end = assembly.end
+        return StreamPiece(
+            state: state, start: min(start, tail), end: max(end, min(start, tail)), tail: tail,
+            content: assembly.finish())
+    }
+}
+
+extension Presence {
+    /// Goes on with what was found.
+    func mapPresent<T>(_ body: (Found) throws(StoreError) -> T) throws(StoreError) -> Presence<T> {
+        switch self {
+        case .absent: .absent
+        case .gone: .gone
+        case .present(let found): .present(try body(found))
+        }
+    }
+}

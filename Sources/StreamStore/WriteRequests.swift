@@ -1,0 +1,108 @@
+import StreamProtocol
+
+/// The body of a write, prepared before it reaches the one thread that commits.
+public enum PreparedBody: Sendable {
+    /// No body.
+    case none
+    /// Bytes for a byte stream.
+    case bytes([UInt8])
+    /// The messages of a JSON body; nil when it is not valid JSON.
+    case json(JSONMessages?)
+
+    /// What counts towards the size of a group, in bytes.
+    var weight: Int {
+        switch self {
+        case .none, .json(nil): 0
+        case .bytes(let bytes): bytes.count
+        case .json(.some(let messages)): messages.payload.count
+        }
+    }
+}
+
+/// A creation (PROTOCOL section 3.1).
+public struct CreateRequest: Sendable {
+    /// Which stream.
+    public var name: StreamName
+    /// As given, or the default.
+    public var contentType: String
+    /// How long it shall live.
+    public var lifetime: Lifetime
+    /// Whether it is complete with its body.
+    public var closed: Bool
+    /// Its first content.
+    public var body: PreparedBody
+    /// Milliseconds since 1970.
+    public var now: Int64
+
+    /// Collects the parts.
+    public init(
+        name: StreamName, contentType: String, lifetime: Lifetime, closed: Bool, body: PreparedBody, now: Int64
+    ) {
+        self.name = name
+        self.contentType = contentType
+        self.lifetime = lifetime
+        self.closed = closed
+        self.body = body
+        self.now = now
+    }
+}
+
+/// What became of a creation.
+public enum CreateOutcome: Sendable {
+    /// A new stream, with its tail.
+    case created(StreamState, tail: Int64)
+    /// The stream exists and is as asked for.
+    case matches(StreamState, tail: Int64)
+    /// The stream exists and is different.
+    case conflict
+    /// The name is held by a soft-deleted stream.
+    case gone
+    /// The body is not valid JSON.
+    case invalidJSON
+}
+
+/// An append, a closure, or both (PROTOCOL section 3.2).
+public struct AppendRequest: Sendable {
+    /// Which stream.
+    public var name: StreamName
+    /// What the decision table looks at.
+    public var conditions: AppendConditions
+    /// What to append.
+    public var body: PreparedBody
+    /// Milliseconds since 1970.
+    public var now: Int64
+
+    /// Collects the parts.
+    public init(name: StreamName, conditions: AppendConditions, body: PreparedBody, now: Int64) {
+        self.name = name
+        self.conditions = conditions
+        self.body = body
+        self.now = now
+    }
+}
+
+/// What became of an append.
+public enum AppendOutcome: Sendable {
+    /// No such stream.
+    case absent
+    /// Soft-deleted.
+    case gone
+    /// Appended, closed, or both; the new tail.
+    case accepted(tail: Offset, closed: Bool)
+    /// Anything but `accept`; the tail as it is.
+    case judged(AppendVerdict, tail: Offset)
+    /// The body is not valid JSON.
+    case invalidJSON
+    /// The body is an empty JSON array.
+    case emptyArray
+}
+
+/// What became of a deletion.
+public enum DeleteOutcome: Sendable {
+    /// No such stream.
+    case absent
+    /// Soft-deleted before.
+    case gone
+    /// Removed.
+    case deleted
+}

@@ -1,0 +1,327 @@
+import CSQLite
+import StreamProtocol
+
+/// Applies writes inside the transaction of a group; only the thread that commits uses it.
+public final class WriteSession {
+    let connection: SQLiteConnection
+    private var heads = HeadCache()
+    /// Streams that the open transaction has changed, for the wake-up behind its commit.
+    private(set) var changed: [StreamChange] = []
+    private let statements: WriteStatements
+    private var dataVersion: Int64 = -1
+
+    init(_ files: StoreFiles) throws(StoreError) {
+        connection = try Schema.openForWriting(files)
+        statements = try WriteStatements(connection)
+    }
+
+    // MARK: Transactions
+
+    func begin() throws(StoreError) {
+        changed.removeAll(keepingCapacity: true)
+        try statements.begin.run()
+        // Another connection has committed since: what is remembered may be old
+        // (https://sqlite.org/pragma.html#pragma_data_version).
+        guard try statements.dataVersion.step() else { return }
+        let version = statements.dataVersion.int(0)
+        statements.dataVersion.reset()
+        if version != dataVersion { heads.removeAll() }
+        dataVersion = version
+    }
+
+    func commit() throws(StoreError) { try statements.commit.run() }
+
+    func rollback() {
+        connection.rollback()
+        heads.removeAll()
+        changed.removeAll(keepingCapacity: true)
+    }
+
+    // MARK: Operations
+
+    /// Creates a stream (PROTOCOL section 3.1, rows 9 to 11, 17 and 18).
+    public func create(_ request: CreateRequest) throws(StoreError) -> CreateOutcome {
+        switch try find(request.name, now: request.now) {
+        case .gone: return .gone
+        case .present(let head):
+            let same =
+                head.state.mediaType == MediaType(contentType: request.contentType)
+                && head.state.lifetime.matches(request.lifetime) && head.state.closed == request.closed
+            return same ? .matches(head.state, tail: head.tail) : .conflict
+        case .absent: break
+        }
+        if case .json(nil) = request.body { return .invalidJSON }
+        let insert = statements.insertStream
+        let deadline = request.lifetime.deadline(touchedAt: request.now)
+        insert.bind(1, request.name.text)
+        insert.bind(2, request.contentType)
+        insert.bind(3, request.now)
+        insert.bind(4, request.closed ? 1 : 0)
+        insert.bind(5, request.lifetime.seconds)
+        insert.bind(6, request.lifetime.instant)
+        insert.bind(7, request.lifetime.text)
+        insert.bind(8, deadline)
+        try insert.run()
+        let id = connection.lastInsertedRow
+        statements.setIncarnation.bind(1, id)
+        try statements.setIncarnation.run()
+        let state = StreamState(
+            id: id, incarnation: id, name: request.name, contentType: request.contentType,
+            closed: request.closed, lifetime: request.lifetime, deadline: deadline)
+        let head = StreamHead(state: state, tail: 0)
+        heads.insert(head)
+        try insertRecord(request.body, head)
+        return .created(state, tail: head.tail)
+    }
+
+    /// Appends, closes, or both (PROTOCOL section 3.2, rows 1, 2 and 9 to 19).
+    public func append(_ request: AppendRequest) throws(StoreError) -> AppendOutcome {
+        let head: StreamHead
+        switch try find(request.name, now: request.now) {
+        case .absent: return .absent
+        case .gone: return .gone
+        case .present(let found): head = found
+        }
+        let verdict = AppendVerdict(request.conditions, on: try target(of: head, for: request))
+        guard verdict == .accept else {
+            if verdict.touches { try touch(head, now: request.now) }
+            return .judged(verdict, tail: head.state.offset(head.tail))
+        }
+        if case .json(let messages) = request.body {
+            guard let messages else { return .invalidJSON }
+            if messages.count == 0 { return .emptyArray }
+        }
+        try insertRecord(request.body, head)
+        if let producer = request.conditions.producer {
+            try remember(producer, head, now: request.now)
+        }
+        if request.conditions.hasBody, let sequence = request.conditions.streamSequence {
+            head.state.lastSequence = sequence
+            statements.setLastSequence.bind(1, head.state.id)
+            statements.setLastSequence.bind(2, sequence)
+            try statements.setLastSequence.run()
+        }
+        if request.conditions.closes { try close(head, by: request.conditions.producer) }
+        try touch(head, now: request.now)
+        return .accepted(tail: head.state.offset(head.tail), closed: head.state.closed)
+    }
+
+    /// Removes a stream; its records go later, in small steps (PROTOCOL section 3.7).
+    public func delete(_ name: StreamName, now: Int64) throws(StoreError) -> DeleteOutcome {
+        switch try find(name, now: now) {
+        case .absent: return .absent
+        case .gone: return .gone
+        case .present(let head):
+            try remove(head.state)
+            return .deleted
+        }
+    }
+
+    /// Restarts the window of a stream with a TTL, if it still exists (PROTOCOL section 8.2).
+    public func touch(id: Int64, name: StreamName, now: Int64) throws(StoreError) {
+        guard case .present(let head) = try find(name, now: now), head.state.id == id else { return }
+        try touch(head, now: now)
+    }
+
+    /// Removes up to `limit` expired streams; gives how many there were.
+    public func sweep(now: Int64, limit: Int) throws(StoreError) -> Int {
+        var expired: [StreamState] = []
+        statements.expired.bind(1, now)
+        statements.expired.bind(2, Int64(limit))
+        while try statements.expired.step() { expired.append(StreamState(row: statements.expired)) }
+        for state in expired { try remove(state) }
+        return expired.count
+    }
+
+    /// Removes up to `limit` records and producers of deleted streams; false when nothing is left.
+    public func purge(limit: Int) throws(StoreError) -> Bool {
+        guard try statements.nextPurge.step() else { return false }
+        let id = statements.nextPurge.int(0)
+        statements.nextPurge.reset()
+        for statement in [statements.purgeRecords, statements.purgeProducers] {
+            statement.bind(1, id)
+            statement.bind(2, Int64(limit))
+            try statement.run()
+            if connection.changedRows == limit { return true }
+        }
+        statements.purged.bind(1, id)
+        try statements.purged.run()
+        return true
+    }
+
+    /// Writes and removes a row, to see whether the data directory takes writes.
+    public func probe() throws(StoreError) {
+        try connection.execute("INSERT OR REPLACE INTO purge VALUES (0); DELETE FROM purge WHERE stream = 0")
+    }
+
+    // MARK: Steps
+
+    private func find(_ name: StreamName, now: Int64) throws(StoreError) -> Presence<StreamHead> {
+        let head: StreamHead
+        if let known = heads[name] {
+            head = known
+        } else {
+            let find = statements.findStream
+            find.bind(1, name.text)
+            guard try find.step() else { return .absent }
+            let state = StreamState(row: find)
+            find.reset()
+            statements.lastRecord.bind(1, state.id)
+            let hasRecords = try statements.lastRecord.step()
+            head = StreamHead(state: state, tail: hasRecords ? statements.lastRecord.int(0) : state.basePosition)
+            if hasRecords { statements.lastRecord.reset() }
+            heads.insert(head)
+        }
+        if head.state.softDeleted { return .gone }
+        if head.state.isExpired(at: now) {
+            try remove(head.state)
+            return .absent
+        }
+        return .present(head)
+    }
+
+    private func target(of head: StreamHead, for request: AppendRequest) throws(StoreError) -> AppendTarget {
+        var producerState: ProducerState?
+        if let producer = request.conditions.producer, !head.state.closed {
+            producerState = try head.producer(producer.id) { () throws(StoreError) in
+                let find = self.statements.findProducer
+                find.bind(1, head.state.id)
+                find.bind(2, producer.id)
+                guard try find.step() else { return nil }
+                defer { find.reset() }
+                return ProducerState(epoch: find.int(0), sequence: find.int(1))
+            }
+        }
+        return AppendTarget(
+            mediaType: head.state.mediaType, closed: head.state.closed, closedBy: head.state.closedBy,
+            producerState: producerState, lastSequence: head.state.lastSequence)
+    }
+
+    private func insertRecord(_ body: PreparedBody, _ head: StreamHead) throws(StoreError) {
+        let payload: [UInt8]
+        var boundaries: [UInt8]?
+        let units: Int64
+        switch body {
+        case .none, .json(nil): return
+        case .bytes(let bytes):
+            payload = bytes
+            units = Int64(bytes.count)
+        case .json(.some(let messages)):
+            payload = messages.payload
+            units = Int64(messages.count)
+            if messages.count > 1 { boundaries = encodeBoundaries(messages.ends) }
+        }
+        noteChange(head)
+        guard units > 0 else { return }
+        let insert = statements.insertRecord
+        insert.bind(1, head.state.id)
+        insert.bind(2, head.tail)
+        insert.bind(3, units)
+        try insert.withBlob(5, payload) { () throws(StoreError) in
+            if let boundaries {
+                try insert.withBlob(4, boundaries) { () throws(StoreError) in try insert.run() }
+            } else {
+                insert.bind(4, Int64?.none)
+                try insert.run()
+            }
+        }
+        head.tail += units
+    }
+
+    private func encodeBoundaries(_ ends: [Int]) -> [UInt8] {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(ends.count * 4)
+        for end in ends {
+            withUnsafeBytes(of: UInt32(truncatingIfNeeded: end).littleEndian) { bytes.append(contentsOf: $0) }
+        }
+        return bytes
+    }
+
+    private func remember(_ producer: ProducerTuple, _ head: StreamHead, now: Int64) throws(StoreError) {
+        let insert = statements.setProducer
+        insert.bind(1, head.state.id)
+        insert.bind(2, producer.id)
+        insert.bind(3, producer.epoch)
+        insert.bind(4, producer.sequence)
+        insert.bind(5, now)
+        try insert.run()
+        head.remember(producer.id, ProducerState(epoch: producer.epoch, sequence: producer.sequence))
+    }
+
+    private func close(_ head: StreamHead, by producer: ProducerTuple?) throws(StoreError) {
+        statements.close.bind(1, head.state.id)
+        statements.close.bind(2, producer?.id)
+        statements.close.bind(3, producer?.epoch)
+        statements.close.bind(4, producer?.sequence)
+        try statements.close.run()
+        head.state.closed = true
+        head.state.closedBy = producer
+        noteChange(head)
+    }
+
+    private func touch(_ head: StreamHead, now: Int64) throws(StoreError) {
+        guard head.state.needsTouch(at: now), let wanted = head.state.lifetime.deadline(touchedAt: now) else {
+            return
+        }
+        let deadline = wanted + head.state.lifetime.renewalSlack
+        statements.setDeadline.bind(1, head.state.id)
+        statements.setDeadline.bind(2, deadline)
+        try statements.setDeadline.run()
+        head.state.deadline = deadline
+    }
+
+    private func remove(_ state: StreamState) throws(StoreError) {
+        for statement in [statements.deleteStream, statements.queuePurge] {
+            statement.bind(1, state.id)
+            try statement.run()
+        }
+        heads.remove(state.name)
+        changed.append(StreamChange(id: state.id))
+    }
+
+    private func noteChange(_ head: StreamHead) {
+        if changed.last?.id != head.state.id { changed.append(StreamChange(id: head.state.id)) }
+    }
+}
+
+/// A stream that a commit has changed: it has new content, or is closed, or gone.
+public struct StreamChange: Equatable, Sendable {
+    /// The stream's id.
+    public let id: Int64
+
+    /// Names a stream.
+    public init(id: Int64) { self.id = id }
+}
+
+extension AppendVerdict {
+    /// Whether the answer counts as a use of the stream: 2xx does, 4xx doesn't (PROTOCOL section 8.2).
+    fileprivate var touches: Bool {
+        switch self {
+        case .accept, .closedByThis, .closedAlready, .producer(.duplicate): true
+        default: false
+        }
+    }
+}
+
+extension Lifetime {
+    /// Whether a repeated creation asks for the same: windows by number, instants by time, however
+    /// written (PROTOCOL section 3.1).
+    fileprivate func matches(_ other: Lifetime) -> Bool {
+        switch (self, other) {
+        case (.until(let left, _), .until(let right, _)): left == right
+        default: self == other
+        }
+    }
+
+    fileprivate var seconds: Int64? {
+        if case .window(let seconds) = self { seconds } else { nil }
+    }
+
+    fileprivate var instant: Int64? {
+        if case .until(let milliseconds, _) = self { milliseconds } else { nil }
+    }
+
+    fileprivate var text: String? {
+        if case .until(_, let text) = self { text } else { nil }
+    }
+}

@@ -1,0 +1,74 @@
+/// The statements of the committing connection, compiled once.
+struct WriteStatements {
+    let begin: SQLiteStatement
+    let commit: SQLiteStatement
+    let dataVersion: SQLiteStatement
+    let findStream: SQLiteStatement
+    let lastRecord: SQLiteStatement
+    let findProducer: SQLiteStatement
+    let insertStream: SQLiteStatement
+    let setIncarnation: SQLiteStatement
+    let insertRecord: SQLiteStatement
+    let setProducer: SQLiteStatement
+    let setLastSequence: SQLiteStatement
+    let setDeadline: SQLiteStatement
+    let close: SQLiteStatement
+    let deleteStream: SQLiteStatement
+    let expired: SQLiteStatement
+    let queuePurge: SQLiteStatement
+    let nextPurge: SQLiteStatement
+    let purgeRecords: SQLiteStatement
+    let purgeProducers: SQLiteStatement
+    let purged: SQLiteStatement
+
+    init(_ connection: SQLiteConnection) throws(StoreError) {
+        begin = try connection.prepare("BEGIN IMMEDIATE")
+        commit = try connection.prepare("COMMIT")
+        dataVersion = try connection.prepare("PRAGMA data_version")
+        findStream = try connection.prepare("SELECT \(StreamState.columns) FROM stream WHERE name = ?1")
+        lastRecord = try connection.prepare(
+            "SELECT position + units FROM record WHERE stream = ?1 ORDER BY position DESC LIMIT 1")
+        findProducer = try connection.prepare(
+            "SELECT epoch, sequence FROM producer WHERE stream = ?1 AND id = ?2")
+        insertStream = try connection.prepare(
+            """
+            INSERT INTO stream (incarnation, name, content_type, created_at, closed, ttl, expires_at,
+                expires_at_text, deadline)
+            VALUES (0, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+            """)
+        setIncarnation = try connection.prepare("UPDATE stream SET incarnation = id WHERE id = ?1")
+        insertRecord = try connection.prepare(
+            "INSERT INTO record (stream, position, units, boundaries, payload) VALUES (?1, ?2, ?3, ?4, ?5)")
+        setProducer = try connection.prepare(
+            """
+            INSERT INTO producer (stream, id, epoch, sequence, used_at) VALUES (?1, ?2, ?3, ?4, ?5)
+            ON CONFLICT DO UPDATE SET epoch = excluded.epoch, sequence = excluded.sequence,
+                used_at = excluded.used_at
+            """)
+        setLastSequence = try connection.prepare("UPDATE stream SET last_sequence = ?2 WHERE id = ?1")
+        setDeadline = try connection.prepare("UPDATE stream SET deadline = ?2 WHERE id = ?1")
+        close = try connection.prepare(
+            """
+            UPDATE stream SET closed = 1, closed_producer = ?2, closed_epoch = ?3, closed_sequence = ?4
+            WHERE id = ?1
+            """)
+        deleteStream = try connection.prepare("DELETE FROM stream WHERE id = ?1")
+        expired = try connection.prepare(
+            """
+            SELECT \(StreamState.columns) FROM stream
+            WHERE deadline IS NOT NULL AND deadline <= ?1 AND soft_deleted = 0 LIMIT ?2
+            """)
+        queuePurge = try connection.prepare("INSERT INTO purge VALUES (?1)")
+        nextPurge = try connection.prepare("SELECT stream FROM purge LIMIT 1")
+        purgeRecords = try connection.prepare(
+            """
+            DELETE FROM record WHERE id IN (SELECT id FROM record WHERE stream = ?1 ORDER BY position LIMIT ?2)
+            """)
+        purgeProducers = try connection.prepare(
+            """
+            DELETE FROM producer WHERE stream = ?1
+            AND id IN (SELECT id FROM producer WHERE stream = ?1 ORDER BY id LIMIT ?2)
+            """)
+        purged = try connection.prepare("DELETE FROM purge WHERE stream = ?1")
+    }
+}

@@ -1,0 +1,120 @@
+import CLinux
+import Glibc
+import StreamStore
+
+/// Tells the live process which streams a commit has changed, without ever making a commit wait.
+///
+/// What the socket doesn't take at once is kept, each stream once, and sent later; while the live
+/// process is away it is kept too. A wake-up says only "look again": the live process reads the log.
+public final class WakeSender: Sendable {
+    private struct State {
+        var descriptor: Int32 = -1
+        var pending: Set<Int64> = []
+        /// The streams of the message that is on its way, and the bytes of it that are not sent yet.
+        var sending: Set<Int64> = []
+        var unsent: [UInt8] = []
+        var stopping = false
+    }
+
+    private let path: String
+    private let state = Condition(State())
+    private let thread: Condition<NamedThread?> = Condition(nil)
+
+    /// Milliseconds between attempts while the other side doesn't take what is kept.
+    private static let retryInterval: Int64 = 20
+
+    /// Sends to the socket at `path`, now or once somebody listens there.
+    public init(path: String) {
+        self.path = path
+        let retry = NamedThread("wake") { [self] in keepTrying() }
+        thread.update { thread in
+            thread = retry
+            return (false, ())
+        }
+    }
+
+    /// Queues wake-ups and sends what the socket takes.
+    public func notify(_ changes: [StreamChange]) {
+        state.update { state in
+            for change in changes { state.pending.insert(change.id) }
+            flush(&state)
+            return (!state.pending.isEmpty || !state.unsent.isEmpty, ())
+        }
+    }
+
+    /// Ends the retries and closes the socket.
+    public func stop() {
+        state.update { state in
+            state.stopping = true
+            return (true, ())
+        }
+        let thread = thread.update { thread in
+            defer { thread = nil }
+            return (false, thread)
+        }
+        thread?.join()
+        state.update { state in
+            disconnect(&state)
+            return (false, ())
+        }
+    }
+
+    private func keepTrying() {
+        while true {
+            let stopping = state.wait { state -> Bool? in
+                if state.stopping { return true }
+                return state.pending.isEmpty && state.unsent.isEmpty ? nil : false
+            }
+            if stopping != false { return }
+            // Only `stop` ends this pause early.
+            if state.wait(timeout: WakeSender.retryInterval, { $0.stopping ? true : nil }) == true { return }
+            state.update { state in
+                flush(&state)
+                return (false, ())
+            }
+        }
+    }
+
+    private func flush(_ state: inout State) {
+        if state.descriptor < 0, !connect(&state) { return }
+        if state.unsent.isEmpty { nextMessage(&state) }
+        while !state.unsent.isEmpty {
+            let sent = state.unsent.withUnsafeBytes {
+                send(state.descriptor, $0.baseAddress, $0.count, Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL))
+            }
+            if sent < 0 {
+                if errno == EINTR { continue }
+                if errno != EAGAIN { reconnectLater(&state) }
+                return
+            }
+            state.unsent.removeFirst(sent)
+            if state.unsent.isEmpty { nextMessage(&state) }
+        }
+    }
+
+    private func nextMessage(_ state: inout State) {
+        state.sending = state.pending
+        state.unsent = WakeMessage.encode(state.sending)
+        state.pending.removeAll(keepingCapacity: true)
+    }
+
+    private func connect(_ state: inout State) -> Bool {
+        let descriptor = ds_connect_unix(path)
+        guard descriptor >= 0 else { return false }
+        state.descriptor = descriptor
+        return true
+    }
+
+    /// The other side has gone. Its successor reads the log at its start, but may have readers by the
+    /// time we reach it, so what was not sent is kept.
+    private func reconnectLater(_ state: inout State) {
+        state.pending.formUnion(state.sending)
+        disconnect(&state)
+    }
+
+    private func disconnect(_ state: inout State) {
+        if state.descriptor >= 0 { close(state.descriptor) }
+        state.descriptor = -1
+        state.unsent.removeAll()
+    }
+}

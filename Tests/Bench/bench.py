@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Measures the built stack beside baselines from the same run, and prints one table.
+
+It starts the stack in a temporary folder on a free port of the loopback interface, and beside it an nginx
+with a FastCGI responder that only answers 204 and with static files. Each figure is taken on both in turn,
+several times; the table shows the medians. Needs nginx, wrk and the release build.
+
+The exit status is 0 when all was measured (whether or not each reach was met), 1 when a figure can't be
+believed (wrong answers, missing deliveries), 2 when the benchmark could not run.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+
+import figures
+import memory
+import report
+from processes import BenchError, end_on_signals, raise_file_limit
+
+REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+IN_MEMORY = ("tmpfs", "ramfs")
+
+
+def arguments():
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
+    parser.add_argument("--quick", action="store_true", help="one round of one second each")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each figure (default 5)")
+    parser.add_argument("--seconds", type=int, default=2, help="length of a run (default 2)")
+    parser.add_argument("--json", metavar="FILE", help="write the rows there too")
+    parser.add_argument("--binaries", default=os.path.join(REPOSITORY, ".build", "release"),
+                        help="folder of the built programs (default: the release build)")
+    parser.add_argument("--work-dir", default="/var/tmp",
+                        help="folder on a real disk for the temporary files (default /var/tmp)")
+    options = parser.parse_args()
+    if options.rounds < 1 or options.seconds < 1:
+        parser.error("--rounds and --seconds take numbers from 1")
+    if options.quick:
+        options.rounds = options.seconds = 1
+    return options
+
+
+def file_system(path):
+    """The type of the file system that holds `path`."""
+    with open("/proc/self/mounts") as mounts:
+        entries = [line.split()[1:3] for line in mounts]
+    real = os.path.realpath(path)
+    holding = [(len(point), kind) for point, kind in entries
+               if point == "/" or (real + "/").startswith(point + "/")]
+    return max(holding)[1] if holding else "unknown"
+
+
+def check(options):
+    """Say what is missing before anything starts."""
+    for name in ("wrk", "nginx"):
+        if shutil.which(name, path=search_path()) is None:
+            raise BenchError(f"{name} is not installed")
+    for name in ("durable-streams", "bench-responder", "bench-sse"):
+        if not os.access(os.path.join(options.binaries, name), os.X_OK):
+            raise BenchError(f"{name} is not built in {options.binaries}")
+    if file_system(options.work_dir) in IN_MEMORY:
+        raise BenchError(f"{options.work_dir} is in memory: fsync would cost nothing there")
+
+
+def busy_share(seconds=0.5):
+    """How much of all processors' time is in use now."""
+
+    def ticks():
+        with open("/proc/stat") as stat:
+            values = [int(value) for value in stat.readline().split()[1:9]]
+        return sum(values), values[3] + values[4]
+
+    total, idle = ticks()
+    time.sleep(seconds)
+    later, idle_later = ticks()
+    return 1 - (idle_later - idle) / max(1, later - total)
+
+
+def search_path():
+    """PATH, with the folder of nginx that Debian leaves out for ordinary users."""
+    return os.environ.get("PATH", "") + ":/usr/sbin"
+
+
+def tell(line):
+    """Progress, apart from the result."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def measure(options, folder):
+    """All rows, or those up to a failure, and the exit status that it asks for."""
+    with memory.Sampler() as sampler:
+        bench = figures.Bench(
+            options.binaries, folder, options.rounds, options.seconds, sampler, tell)
+        try:
+            bench.run()
+            return bench.rows, 0
+        except BenchError as error:
+            tell(f"bench: {error}")
+            return bench.rows, 2
+
+
+def main():
+    options = arguments()
+    os.environ["PATH"] = search_path()
+    end_on_signals()
+    raise_file_limit(8192)
+    begin = time.monotonic()
+    try:
+        check(options)
+    except BenchError as error:
+        tell(f"bench: {error}")
+        return 2
+    if (share := busy_share()) > 0.1:
+        tell(f"bench: {share:.0%} of this machine is busy with other things: the figures will suffer")
+    # nginx's workers, which run as another user when started as root, have to get in.
+    folder = os.path.realpath(tempfile.mkdtemp(prefix="ds-bench-", dir=options.work_dir))
+    os.chmod(folder, 0o755)
+    try:
+        rows, status = measure(options, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(report.table(rows))
+    if options.json:
+        report.write_json(rows, options.json)
+    tell(f"{time.monotonic() - begin:.0f} s")
+    return status or int(any(row.failure for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,68 @@
+-- What wrk sends, and how it reports: one line of JSON that starts with "RESULT ".
+--
+-- wrk ... -s load.lua URL -- METHOD BODY_BYTES PATH [PATH ...]
+--
+-- The requests of each thread go round the paths. The answers to GET are counted as errors from 400 on; of
+-- all other methods each status is counted, which makes wrk copy the answer's body and so suits small ones.
+
+local threads = {}
+
+function setup(thread)
+  -- Threads start at different paths, so that they don't walk in step.
+  thread:set("first", #threads * 37)
+  table.insert(threads, thread)
+end
+
+function init(arguments)
+  local method, size = arguments[1], tonumber(arguments[2])
+  local headers, body = {}, nil
+  if size > 0 then
+    headers["Content-Type"] = "application/octet-stream"
+    body = string.rep("0123456789abcdef", math.ceil(size / 16)):sub(1, size)
+  end
+
+  local requests = {}
+  for index = 3, #arguments do
+    table.insert(requests, wrk.format(method, arguments[index], headers, body))
+  end
+  if #requests == 1 then
+    -- wrk sends a constant request without asking Lua for each.
+    wrk.method, wrk.path, wrk.headers, wrk.body = method, arguments[3], headers, body
+  else
+    local count, last = #requests, first
+    request = function()
+      last = last + 1
+      return requests[last % count + 1]
+    end
+  end
+
+  statuses = {}
+  if method ~= "GET" then
+    response = function(status)
+      local key = tostring(status)
+      statuses[key] = (statuses[key] or 0) + 1
+    end
+  end
+end
+
+function done(summary)
+  local statuses = {}
+  for _, thread in ipairs(threads) do
+    for status, count in pairs(thread:get("statuses")) do
+      statuses[status] = (statuses[status] or 0) + count
+    end
+  end
+  if next(statuses) == nil and summary.errors.status > 0 then
+    statuses["400 to 599"] = summary.errors.status
+  end
+  local parts = {}
+  for status, count in pairs(statuses) do
+    table.insert(parts, string.format('"%s":%d', status, count))
+  end
+  local errors = summary.errors
+  io.write(string.format(
+    'RESULT {"requests":%d,"seconds":%.6f,"bytes":%d,"socket_errors":%d,"statuses":{%s}}\n',
+    summary.requests, summary.duration / 1e6, summary.bytes,
+    errors.connect + errors.read + errors.write + errors.timeout,
+    table.concat(parts, ",")))
+end

@@ -1,0 +1,100 @@
+"""Fixtures: a shared patient stack, a shared stack with small limits, and stacks of one's own."""
+
+from __future__ import annotations
+
+import faulthandler
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from client import Client, unique
+from stack import BINARY, Stack, remove_tree, temporary_root
+
+faulthandler.enable()
+
+# Waiting readers of the shared stack never time out inside a test.
+PATIENT = {"DS_LONG_POLL_TIMEOUT": 25, "DS_SSE_LIFETIME": 120}
+# Small limits, so that chunks, time-outs and refusals come early.
+SMALL = {
+    "DS_LONG_POLL_TIMEOUT": 0.5,
+    "DS_SSE_LIFETIME": 1,
+    "DS_SSE_KEEP_ALIVE": 1,
+    "DS_READ_CHUNK_BYTES": 65536,
+    "DS_MAX_BODY_BYTES": 300000,
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: takes many seconds (kills, soak); runs by default")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if not BINARY.exists():
+        pytest.exit(f"{BINARY} does not exist; build first or set DS_BINARY", returncode=4)
+
+
+def _shared(settings: dict[str, object]) -> Iterator[Stack]:
+    root = temporary_root()
+    stack = Stack(root / "data", **settings)
+    try:
+        stack.start()
+        yield stack
+        stack.stop()
+    finally:
+        stack.stop(expect_clean=False)
+        remove_tree(root)
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The stack most tests share: default limits, patient live readers."""
+    yield from _shared(PATIENT)
+
+
+@pytest.fixture(scope="session")
+def small_stack() -> Iterator[Stack]:
+    """64 KiB chunks, 300,000-byte bodies, half-second long-polls, one-second SSE."""
+    yield from _shared(SMALL)
+
+
+@pytest.fixture
+def fresh_stack() -> Iterator[Callable[..., Stack]]:
+    """A factory of stacks with their own settings; all are stopped at the end.
+
+    A keyword `data_dir` or `port` reuses one; `start=False` returns it unstarted.
+    """
+    root, stacks = temporary_root(), []
+
+    def make(*, data_dir: object = None, port: int | None = None, start: bool = True, **settings: object) -> Stack:
+        stack = Stack(data_dir or root / f"d{len(stacks)}", port, **settings)
+        stacks.append(stack)
+        return stack.start() if start else stack
+
+    try:
+        yield make
+    finally:
+        for stack in stacks:
+            stack.stop(expect_clean=False)
+        remove_tree(root)
+
+
+@pytest.fixture
+def http(stack: Stack) -> Iterator[Client]:
+    """One keep-alive connection to the shared stack."""
+    client = Client(stack)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def small(small_stack: Stack) -> Iterator[Client]:
+    """One keep-alive connection to the stack with small limits."""
+    client = Client(small_stack)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def path() -> str:
+    """A stream path of this test alone, relative to the root."""
+    return unique()

@@ -1,0 +1,61 @@
+# Durable Streams for nginx. `make` alone explains the goals.
+
+SHELL := /bin/bash
+BUILD := swift build -c release
+BINARY := .build/release/durable-streams
+PYTHON := .venv/bin/python
+STACK_WORKERS ?= 2
+
+SERVER_PACKAGES := nginx libfcgi-dev libsqlite3-dev libssl-dev pkg-config
+TEST_PACKAGES := python3-venv
+BENCH_PACKAGES := wrk
+
+.PHONY: help
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
+
+.PHONY: run
+run: build ## Install what is missing, build, and run the server in the foreground (DS_DATA_DIR, default ./data)
+	@DS_DATA_DIR="$${DS_DATA_DIR:-./data}" exec $(BINARY) serve
+
+.PHONY: packages
+packages:
+	@.ci/install-packages $(SERVER_PACKAGES)
+
+.PHONY: build
+build: packages ## Build the server and its helpers with optimisation
+	@$(BUILD) --product durable-streams
+	@$(BUILD) --product durable-streams-worker
+	@$(BUILD) --product durable-streams-live
+
+.venv/.installed: Tests/Stack/requirements.txt
+	@.ci/install-packages $(TEST_PACKAGES)
+	python3 -m venv .venv
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+# Tests use no @testable import, so that they share the optimised build with the server instead of compiling
+# every dependency a second time.
+.PHONY: test
+test: build .venv/.installed ## Run the Swift tests, then the tests against the whole stack
+	swift test -c release --disable-testable-imports
+	$(PYTHON) -m pytest Tests/Stack -q -n $(STACK_WORKERS)
+
+.PHONY: bench
+bench: build ## Run the benchmark (minutes)
+	@.ci/install-packages $(BENCH_PACKAGES)
+	@$(BUILD)
+	python3 Tests/Bench/bench.py
+
+.PHONY: format
+format: ## Format the Swift files in place
+	swift format --in-place --parallel --recursive Sources Tests Package.swift
+
+.PHONY: lint
+lint: ## Check the format, and who imports whom
+	swift format lint --strict --parallel --recursive Sources Tests Package.swift
+	python3 .ci/check-imports.py
+
+.PHONY: clean
+clean: ## Remove everything that was built; data stays
+	rm -rf .build .build-* .venv

@@ -187,12 +187,13 @@ def test_waiting_readers_hold_nobody_up(stack: Stack, http: Client, path: str) -
         connection = Connection(stack.port)
         connection.send(build_request("GET", url(path, f"live={'sse' if index % 2 else 'long-poll'}&offset={tail}")))
         readers.append(connection)
-    for _ in range(20):
-        http.create(f"{path}-{_}", "text/plain", "x")
+    for n in range(20):
+        http.create(f"{path}-{n}", "text/plain", "x")
     http.append(path, "text/plain", "wake")
     for index, connection in enumerate(readers):
         if index % 2:
+            expect(connection.read_head(), 200)
             connection.take_until(b"data:wake\n\n")
         else:
-            assert connection.read_response().body == b"wake"
+            assert expect(connection.read_response(), 200).body == b"wake"
         connection.close()

@@ -133,6 +133,7 @@ def test_kill_each_process_in_turn(fresh_stack) -> None:
     killed: dict[str, int] = {}
     began = time.monotonic()
     try:
+        wait_for_progress(stack, writers, by=10)
         for turn in range(KILLS):
             kind = kinds[turn % len(kinds)]
             pid = wait_for_victim(stack, kind, turn)

@@ -200,7 +200,6 @@ SAME = {"Stream_Expires_At": "2099-01-02T03:04:05Z"}
         ("text/plain", {"Stream_Closed": "true"}, "text/plain", {}, 409),
         ("text/plain", {"Stream_Closed": "true"}, "text/plain", {"Stream_Closed": "True"}, 200),
         ("text/plain", {}, "text/plain", {"Stream_Closed": "false"}, 200),
-        ("text/plain", {}, "text/plain", {"Stream_Forked_From": "/v1/stream/t/else"}, 409),
         ("text/plain", {}, "text/plain", {"Stream_Seq": "9", "Producer_Id": "x"}, 200),
     ],
 )

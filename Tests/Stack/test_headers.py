@@ -106,6 +106,13 @@ def test_served_how(http: Client, path: str, status: int, ask: Ask) -> None:
     assert served and re.fullmatch(r"[A-Z]+", served) and served != "HIT"
 
 
+@pytest.mark.parametrize(("status", "ask"), ANSWERS.values(), ids=ANSWERS.keys())
+def test_status_line(http: Client, path: str, status: int, ask: Ask) -> None:
+    """RFC 9112 section 4: `HTTP/1.1 SP code SP [reason]`; the second space is no option."""
+    line = ask(http, path).head.split(b"\r\n")[0]
+    assert re.fullmatch(rb"HTTP/1\.1 %d [ -~]*" % status, line), line
+
+
 @pytest.mark.parametrize(("status", "ask"), ERRORS.values(), ids=ERRORS.keys())
 def test_error_shape(http: Client, path: str, status: int, ask: Ask) -> None:
     """JSON body, no-store; headers of 4.2 only where they belong."""

@@ -146,6 +146,21 @@ def test_appends_until_the_last_moment(fresh_stack) -> None:
     client.close()
 
 
+@pytest.mark.parametrize("name", ["durable-streams-worker", "durable-streams-live"])
+def test_process_that_dies_just_after_the_start(fresh_stack, name: str) -> None:
+    """From the first 200 of /readyz on, a process that dies is replaced; the server goes on."""
+    stack = fresh_stack()
+    pid = stack.processes(name)[0]
+    os.kill(pid, signal.SIGKILL)
+    assert not wait_gone([(pid, who[1]) for who in stack.seen if who[0] == pid], 5)
+    stack.wait_ready()
+    client = Client(stack, timeout=15)
+    client.create("a", "text/plain", "abc")
+    assert client.get("a", "live=long-poll&offset=-1").body == b"abc"
+    assert stack.process.poll() is None
+    client.close()
+
+
 def test_two_servers_side_by_side(fresh_stack) -> None:
     """DS_LISTEN and DS_DATA_DIR move everything: nothing is shared."""
     one, two = fresh_stack(), fresh_stack()

@@ -22,13 +22,13 @@ struct CachePolicy {
         return "\(scope), max-age=\(age), stale-while-revalidate=300"
     }
 
-    /// How long nginx may answer from its copy before it asks again, in seconds; nil: it keeps none.
+    /// How long nginx may answer from its copy before it asks again, in seconds; 0: it keeps none.
     ///
     /// Only pieces that end before the tail are kept, since a reader must see its own writes, and never
     /// those of streams that end by time. One second, after which nginx asks by entity tag and gets a
     /// 304 without a body: so the copy is used for as long as the stream exists, and no longer.
-    func proxySeconds(reachesTail: Bool) -> Int? {
-        reachesTail || isPrivate || state.lifetime != .unlimited ? nil : 1
+    func proxySeconds(reachesTail: Bool) -> Int {
+        reachesTail || isPrivate || state.lifetime != .unlimited ? 0 : 1
     }
 
     private var secondsOfLife: Int64? {

@@ -46,6 +46,8 @@ public struct LiveReads: Sendable {
         _ request: ServiceRequest, _ name: StreamName, _ reader: StoreReader
     ) throws(ServiceError) -> Opening {
         let query = ReadQuery(request.target.query)
+        // nginx takes parameter names in any letter case for live reads; here only `live` is one.
+        guard query.mode.isLive else { return .answer(try service.catchUp(request, name, reader)) }
         let now = service.options.clock()
         let limit = query.mode == .serverSentEvents ? LiveReads.eventLimit : service.options.readChunk
         var refusal: ServiceError?

@@ -43,8 +43,8 @@ enum ReadAnswers {
             && conditions.ifNoneMatch.map { EntityTag.matches(ifNoneMatch: $0, tag: tag) } ?? false
         let policy = CachePolicy(state: state, isPrivate: conditions.isPrivate, now: now)
         var response = ServiceResponse(status: notModified ? 304 : 200)
-        if let seconds = policy.proxySeconds(reachesTail: piece.reachesTail), conditions.cursor == nil {
-            response.add("X-Accel-Expires", String(seconds))
+        if conditions.cursor == nil {
+            response.add(HeaderName.proxyExpires, String(policy.proxySeconds(reachesTail: piece.reachesTail)))
         }
         if !notModified { response.add(HeaderName.contentType, state.contentType) }
         response.add(HeaderName.streamNextOffset, next)
@@ -61,6 +61,7 @@ enum ReadAnswers {
     /// 200 for `offset=now`: the tail, without content.
     static func tail(_ piece: StreamPiece) -> ServiceResponse {
         var response = ServiceResponse(status: 200)
+        response.add(HeaderName.proxyExpires, "0")
         response.add(HeaderName.contentType, piece.state.contentType)
         response.add(HeaderName.streamNextOffset, piece.state.offset(piece.tail))
         response.add(HeaderName.streamUpToDate, "true")

@@ -58,6 +58,9 @@ enum HeaderName {
     static let producerExpected: StaticString = "Producer-Expected-Seq"
     static let producerReceived: StaticString = "Producer-Received-Seq"
     static let producerSequence: StaticString = "Producer-Seq"
+    /// Seconds for which nginx may answer from its copy; with 0 it also leaves the client's conditions to
+    /// us. It decides alone only if it comes before any Cache-Control.
+    static let proxyExpires: StaticString = "X-Accel-Expires"
     static let streamClosed: StaticString = "Stream-Closed"
     static let streamCursor: StaticString = "Stream-Cursor"
     static let streamExpiresAt: StaticString = "Stream-Expires-At"

@@ -2,7 +2,8 @@ import StreamProtocol
 import StreamStore
 
 extension StreamService {
-    /// Longest `Producer-Id` and `Stream-Seq` in bytes (PROTOCOL section 13.3).
+    /// Longest `Producer-Id` and `Stream-Seq` in bytes (PROTOCOL section 13.3); transports give each byte
+    /// that is not ASCII as a character of its own.
     private static let maximumProducerID = 256
     private static let maximumSequence = 1_024
 
@@ -60,13 +61,11 @@ extension StreamService {
         }
         guard let contentType = headers.nonEmpty(.contentType) else { throw .contentTypeMissing }
         let sequence = headers.nonEmpty(.streamSequence)
-        if let sequence, sequence.utf8.count > maximumSequenceBytes { throw .sequenceTooLong }
+        if let sequence, sequence.unicodeScalars.count > StreamService.maximumSequence { throw .sequenceTooLong }
         return AppendConditions(
             hasBody: true, closes: closes, mediaType: MediaType(contentType: contentType), producer: producer,
             streamSequence: sequence)
     }
-
-    private var maximumSequenceBytes: Int { StreamService.maximumSequence }
 
     private static func producer(_ headers: RequestHeaders) throws(ServiceError) -> ProducerTuple? {
         let values = [headers[.producerID], headers[.producerEpoch], headers[.producerSequence]]
@@ -74,7 +73,7 @@ extension StreamService {
         guard let id = values[0], let epochText = values[1], let sequenceText = values[2],
             !id.isEmpty, !epochText.isEmpty, !sequenceText.isEmpty
         else { throw .producerIncomplete }
-        guard id.utf8.count <= maximumProducerID else { throw .producerIDTooLong }
+        guard id.unicodeScalars.count <= maximumProducerID else { throw .producerIDTooLong }
         guard let epoch = NumberGrammar.digits(epochText), let sequence = NumberGrammar.digits(sequenceText)
         else { throw .producerNumber }
         return ProducerTuple(id: id, epoch: epoch, sequence: sequence)

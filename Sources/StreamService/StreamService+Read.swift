@@ -49,6 +49,7 @@ extension StreamService {
             try reader.find(name, now: options.clock())
         }
         var response = ServiceResponse(status: 200)
+        response.add(HeaderName.proxyExpires, "0")
         response.add(HeaderName.contentType, state.contentType)
         response.add(HeaderName.streamNextOffset, state.offset(tail))
         if state.closed { response.add(HeaderName.streamClosed, "true") }

@@ -117,6 +117,8 @@ public final class StoreReader {
     private func piece(
         of state: StreamState, tail: Int64, from start: Int64, limit: Int
     ) throws(StoreError) -> StreamPiece {
+        // A position that was never given out counts as the tail (PROTOCOL section 2.5).
+        let start = min(start, tail)
         var assembly = PieceAssembly(isJSON: state.mediaType.isJSON, start: start, limit: limit)
         if start < tail {
             // The record that holds the first unit may begin before it.
@@ -132,10 +134,8 @@ public final class StoreReader {
             while more, assembly.add(recordsFrom) { more = try recordsFrom.step() }
             recordsFrom.reset()
         }
-        let end = assembly.end
         return StreamPiece(
-            state: state, start: min(start, tail), end: max(end, min(start, tail)), tail: tail,
-            content: assembly.finish())
+            state: state, start: start, end: assembly.end, tail: tail, content: assembly.finish())
     }
 }
 

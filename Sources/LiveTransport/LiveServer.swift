@@ -7,6 +7,9 @@ import StreamService
 import StreamStore
 
 /// Serves long-polls and event streams on one Unix socket and takes wake-ups on another.
+///
+/// Started and stopped from a plain thread: an asynchronous main function would undo the blocking of
+/// signals on the main thread.
 public final class LiveServer: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let pool: ReaderPool
@@ -24,7 +27,7 @@ public final class LiveServer: Sendable {
     public init(
         liveSocket: Int32, wakeSocket: Int32, loops: Int, reads: LiveReads, files: StoreFiles,
         options: LiveOptions, log: Logger
-    ) async throws {
+    ) throws {
         group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
         let pool = ReaderPool(threads: LiveServer.readerThreads, files: files, log: log)
         self.pool = pool
@@ -37,23 +40,25 @@ public final class LiveServer: Sendable {
         for hub in hubs { hub.start() }
         self.hubs = hubs
         listeners = [
-            try await LiveServer.listenForWakeUps(wakeSocket, group, hubs),
-            try await LiveServer.listenForRequests(liveSocket, group, hubs),
+            try LiveServer.listenForWakeUps(wakeSocket, group, hubs),
+            try LiveServer.listenForRequests(liveSocket, group, hubs),
         ]
     }
 
     /// Answers what waits, ends the event streams, and stops.
-    public func stop() async throws {
-        for listener in listeners { try? await listener.close() }
-        for hub in hubs { try await hub.loop.submit { hub.drain() }.get() }
-        try await pool.stop()
-        try await group.shutdownGracefully()
+    public func stop() throws {
+        for listener in listeners { try? listener.close().wait() }
+        for hub in hubs { try hub.loop.submit { hub.drain() }.wait() }
+        try pool.stop()
+        try group.syncShutdownGracefully()
     }
 
     private static func listenForRequests(
         _ socket: Int32, _ group: MultiThreadedEventLoopGroup, _ hubs: [LiveHub]
-    ) async throws -> any Channel {
-        try await ServerBootstrap(group: group)
+    ) throws -> any Channel {
+        try ServerBootstrap(group: group)
+            // nginx gets an error at once, not a wait, when the queue of a Unix socket is full.
+            .serverChannelOption(.backlog, value: 4_096)
             .childChannelOption(
                 .writeBufferWaterMark,
                 value: .init(low: LiveOptions.highWatermark / 2, high: LiveOptions.highWatermark)
@@ -66,18 +71,18 @@ public final class LiveServer: Sendable {
                         decoder, RequestHandler(hub: hub, decoder: decoder))
                 }
             }
-            .withBoundSocket(socket).get()
+            .withBoundSocket(socket).wait()
     }
 
     private static func listenForWakeUps(
         _ socket: Int32, _ group: MultiThreadedEventLoopGroup, _ hubs: [LiveHub]
-    ) async throws -> any Channel {
-        try await ServerBootstrap(group: group)
+    ) throws -> any Channel {
+        try ServerBootstrap(group: group)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(WakeHandler(hubs: hubs))
                 }
             }
-            .withBoundSocket(socket).get()
+            .withBoundSocket(socket).wait()
     }
 }

@@ -37,5 +37,5 @@ final class ReaderPool: @unchecked Sendable {
         }
     }
 
-    func stop() async throws { try await threads.shutdownGracefully() }
+    func stop() throws { try threads.syncShutdownGracefully() }
 }

@@ -18,7 +18,7 @@ public struct ServerProcess: Sendable {
     private let name: String
 
     /// Begins a process: it ends with its supervisor, reads its settings from the environment, and leaves
-    /// SIGTERM and SIGINT to `onTermination`.
+    /// SIGTERM and SIGINT to `onTermination` or `waitForTermination`.
     public init(name: String) {
         self.name = name
         _ = ds_die_with_parent(SIGTERM)
@@ -73,12 +73,18 @@ public struct ServerProcess: Sendable {
 
     /// Calls `body` once, on a thread of its own, when the process is to end.
     public func onTermination(_ body: @escaping @Sendable () -> Void) {
+        let process = self
         _ = NamedThread("signals") {
-            var signals = ServerProcess.terminationSignals
-            var received: Int32 = 0
-            sigwait(&signals, &received)
+            process.waitForTermination()
             body()
         }
+    }
+
+    /// Waits, on the calling thread, until the process is to end.
+    public func waitForTermination() {
+        var signals = ServerProcess.terminationSignals
+        var received: Int32 = 0
+        sigwait(&signals, &received)
     }
 
     /// Ends the process with one line on standard error.

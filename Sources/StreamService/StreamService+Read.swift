@@ -67,6 +67,6 @@ extension StreamService {
 extension RequestedOffset {
     /// The token for entity tags; nil for the start of a stream, however it was spelled.
     var token: Offset? {
-        if case .token(let offset) = self, offset.position > 0 { offset } else { nil }
+        if case .token(let offset) = self { offset } else { nil }
     }
 }

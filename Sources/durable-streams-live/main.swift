@@ -21,7 +21,7 @@ do {
     // Live readers renew the windows of streams with a TTL: those writes go through a committer of ours.
     let committer = try process.openCommitter { _ in }
     let settings = process.settings
-    let server = try await LiveServer(
+    let server = try LiveServer(
         liveSocket: listen(process.layout.liveSocket), wakeSocket: listen(process.layout.wakeSocket),
         loops: 1, reads: LiveReads(process.makeService(committer)), files: process.files,
         options: LiveOptions(
@@ -29,10 +29,8 @@ do {
             eventLifetime: .nanoseconds(Int64(settings.sseLifetime * 1e9)),
             keepAlive: .nanoseconds(Int64(settings.sseKeepAlive * 1e9))),
         log: process.log)
-    await withCheckedContinuation { continuation in
-        process.onTermination { continuation.resume() }
-    }
-    try await server.stop()
+    process.waitForTermination()
+    try server.stop()
     committer.stop()
 } catch let error as StoreError {
     process.fail(error)

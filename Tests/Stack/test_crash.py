@@ -130,27 +130,28 @@ def test_kill_each_process_in_turn(fresh_stack) -> None:
     stack = fresh_stack(DS_LONG_POLL_TIMEOUT=5)
     writers, stop, client = begin(stack)
     kinds = ["durable-streams-worker", "durable-streams-live", "nginx-worker", "durable-streams-worker", "nginx-master"]
-    killed: dict[str, int] = {}
+    killed: dict[str, list[float]] = {}
     began = time.monotonic()
     try:
         wait_for_progress(stack, writers, by=10)
         for turn in range(KILLS):
-            kind = kinds[turn % len(kinds)]
+            kind, then = kinds[turn % len(kinds)], time.monotonic()
             pid = wait_for_victim(stack, kind, turn)
             who = identity(pid)
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-            killed[kind] = killed.get(kind, 0) + 1
             if who:
                 assert not wait_gone([who], 5)
             wait_for_progress(stack, writers, by=3)
+            killed.setdefault(kind, []).append(time.monotonic() - then)
     finally:
         stop.set()
         for writer in writers:
             writer.join(40)
-    print(f"{killed}, {sum(w.acknowledged for w in writers)} appends, {sum(w.duplicates for w in writers)} retries of accepted ones, "
+    shown = ", ".join(f"{kind} {len(times)} times, longest {max(times):.1f} s, all {sum(times):.1f} s" for kind, times in killed.items())
+    print(f"{shown}; {sum(w.acknowledged for w in writers)} appends, {sum(w.duplicates for w in writers)} retries of accepted ones, "
           f"{time.monotonic() - began:.1f} s")  # fmt: skip
     assert not [w.failure for w in writers if w.failure]
     check_content(client, writers)

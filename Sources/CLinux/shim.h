@@ -65,18 +65,3 @@ static inline int ds_connect_unix(const char *path) {
     }
     return fd;
 }
-
-/* A listening stream socket with this file mode, or -1. An older socket file is replaced. */
-static inline int ds_listen_unix(const char *path, int mode, int backlog) {
-    struct sockaddr_un address;
-    if (ds_unix_address(path, &address) != 0) return -1;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return -1;
-    unlink(path);
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || chmod(path, mode) != 0
-        || listen(fd, backlog) != 0) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}

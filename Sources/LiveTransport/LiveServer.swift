@@ -1,3 +1,4 @@
+import Glibc
 import Logging
 import NIOCore
 import NIOHTTP1
@@ -22,10 +23,10 @@ public final class LiveServer: Sendable {
     /// Starts to serve.
     ///
     /// - Parameters:
-    ///   - liveSocket: descriptor of a listening socket for nginx; taken over.
-    ///   - wakeSocket: descriptor of a listening socket for the workers; taken over.
+    ///   - liveSocket: path of the socket for nginx; an older file there is replaced.
+    ///   - wakeSocket: path of the socket for the workers; likewise.
     public init(
-        liveSocket: Int32, wakeSocket: Int32, loops: Int, reads: LiveReads, files: StoreFiles,
+        liveSocket: String, wakeSocket: String, loops: Int, reads: LiveReads, files: StoreFiles,
         options: LiveOptions, log: Logger
     ) throws {
         group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
@@ -43,6 +44,8 @@ public final class LiveServer: Sendable {
             try LiveServer.listenForWakeUps(wakeSocket, group, hubs),
             try LiveServer.listenForRequests(liveSocket, group, hubs),
         ]
+        // nginx reaches the socket by its group.
+        for path in [wakeSocket, liveSocket] { chmod(path, 0o660) }
     }
 
     /// Answers what waits, ends the event streams, and stops.
@@ -54,7 +57,7 @@ public final class LiveServer: Sendable {
     }
 
     private static func listenForRequests(
-        _ socket: Int32, _ group: MultiThreadedEventLoopGroup, _ hubs: [LiveHub]
+        _ path: String, _ group: MultiThreadedEventLoopGroup, _ hubs: [LiveHub]
     ) throws -> any Channel {
         try ServerBootstrap(group: group)
             // nginx gets an error at once, not a wait, when the queue of a Unix socket is full.
@@ -71,11 +74,11 @@ public final class LiveServer: Sendable {
                         decoder, RequestHandler(hub: hub, decoder: decoder))
                 }
             }
-            .withBoundSocket(socket).wait()
+            .bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).wait()
     }
 
     private static func listenForWakeUps(
-        _ socket: Int32, _ group: MultiThreadedEventLoopGroup, _ hubs: [LiveHub]
+        _ path: String, _ group: MultiThreadedEventLoopGroup, _ hubs: [LiveHub]
     ) throws -> any Channel {
         try ServerBootstrap(group: group)
             .childChannelInitializer { channel in
@@ -83,6 +86,6 @@ public final class LiveServer: Sendable {
                     try channel.pipeline.syncOperations.addHandler(WakeHandler(hubs: hubs))
                 }
             }
-            .withBoundSocket(socket).wait()
+            .bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).wait()
     }
 }

@@ -1,5 +1,3 @@
-import CLinux
-import Glibc
 import LiveTransport
 import NIOCore
 import ServerProcess
@@ -10,19 +8,12 @@ import StreamStore
 
 let process = ServerProcess(name: "live")
 
-/// A listening socket that nginx's group may use.
-func listen(_ path: String) -> Int32 {
-    let descriptor = ds_listen_unix(path, 0o660, 4_096)
-    if descriptor < 0 { process.fail(71, "listen on \(path): \(String(cString: strerror(errno)))") }
-    return descriptor
-}
-
 do {
     // Live readers renew the windows of streams with a TTL: those writes go through a committer of ours.
     let committer = try process.openCommitter { _ in }
     let settings = process.settings
     let server = try LiveServer(
-        liveSocket: listen(process.layout.liveSocket), wakeSocket: listen(process.layout.wakeSocket),
+        liveSocket: process.layout.liveSocket, wakeSocket: process.layout.wakeSocket,
         loops: 1, reads: LiveReads(process.makeService(committer)), files: process.files,
         options: LiveOptions(
             longPollTimeout: .nanoseconds(Int64(settings.longPollTimeout * 1e9)),

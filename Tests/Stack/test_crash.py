@@ -127,7 +127,8 @@ def begin(stack: Stack) -> tuple[list[Writer], threading.Event, Client]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_kill_each_process_in_turn(fresh_stack) -> None:
-    stack = fresh_stack(DS_LONG_POLL_TIMEOUT=5)
+    # Three workers: while one is down the others commit to the same data.
+    stack = fresh_stack(DS_WORKERS=3, DS_LONG_POLL_TIMEOUT=5)
     writers, stop, client = begin(stack)
     kinds = ["durable-streams-worker", "durable-streams-live", "nginx-worker", "durable-streams-worker", "nginx-master"]
     killed: dict[str, list[float]] = {}

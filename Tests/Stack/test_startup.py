@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -175,8 +176,13 @@ def test_two_servers_side_by_side(fresh_stack) -> None:
 
 def test_start_lines_name_url_and_data_directory(fresh_stack) -> None:
     stack = fresh_stack()
-    text = stack.log.read_text("utf-8", "replace")
-    assert f"http://127.0.0.1:{stack.port}" in text and str(stack.data_dir) in text
+    deadline = time.monotonic() + 5
+    while True:
+        text = stack.log.read_text("utf-8", "replace")
+        if f"http://127.0.0.1:{stack.port}" in text and str(stack.data_dir) in text:
+            return
+        assert time.monotonic() < deadline, text
+        time.sleep(0.02)
 
 
 def test_everything_stays_in_the_data_directory(fresh_stack) -> None:

@@ -16,6 +16,7 @@ public enum Server {
         let signals = SignalWaiter()
         // Data is for the owner and nginx's group; sockets get their modes explicitly.
         umask(0o027)
+        DescriptorLimit.raise()
         let layout = settings.layout
         let executables = try Executables(settings: settings, searchPath: environment["PATH"] ?? "")
         let templates = try NginxTemplates.find(settings: settings)

@@ -1,7 +1,5 @@
 /* Linux interfaces that Swift's Glibc module leaves out. */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE 1
-#endif
+/* Without _GNU_SOURCE, since it gives types of the C library other members than Swift's Glibc module sees. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -37,7 +35,8 @@ static inline int ds_die_with_parent(int sig) { return prctl(PR_SET_PDEATHSIG, s
 /* Shown by ps and perf; at most 15 bytes. */
 static inline void ds_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
 
-/* accept4's address parameters have types that depend on the C dialect. */
+/* accept4(2), which the headers declare for _GNU_SOURCE only. */
+extern int accept4(int, struct sockaddr *, socklen_t *, int);
 static inline int ds_accept(int listener) { return accept4(listener, 0, 0, SOCK_CLOEXEC); }
 
 static inline int ds_unix_address(const char *path, struct sockaddr_un *address) {

@@ -101,7 +101,8 @@ final class FastCGIConnection: @unchecked Sendable {
                     UInt8(truncatingIfNeeded: request.pointee.requestId), UInt8(count >> 8),
                     UInt8(count & 0xFF), UInt8(padding), 0,
                 ]
-                guard write(&header), write(UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + count)]))
+                guard write(&header),
+                    write(UnsafeRawBufferPointer(rebasing: bytes[offset..<(offset + count)]))
                 else { return }
                 if padding > 0 {
                     var zeros = [UInt8](repeating: 0, count: padding)

@@ -67,7 +67,9 @@ public final class FastCGIPool: Sendable {
         for reader in readers { reader.join() }
         let log = log
         let finished = connections.wait(timeout: 5_000) { $0.busy == 0 ? true : nil } ?? false
-        if !finished { log.warning("stopped with requests in hand: the committing thread did not answer them") }
+        if !finished {
+            log.warning("stopped with requests in hand: the committing thread did not answer them")
+        }
     }
 
     /// Takes no new requests and lets `run` return; from any thread.

@@ -9,7 +9,8 @@ enum FastCGIRequest {
     private static let maximumHeader = 8_192
     private static let maximumHeaders = 32_768
 
-    private static let fields: [(name: [UInt8], field: HeaderField)] = HeaderField.allCases.compactMap { field in
+    private static let fields: [(name: [UInt8], field: HeaderField)] = HeaderField.allCases.compactMap {
+        field in
         // CGI gives the content type a name of its own.
         if field == .contentType { return nil }
         let upper = field.name.uppercased().utf8.map { $0 == UInt8(ascii: "-") ? UInt8(ascii: "_") : $0 }

@@ -81,7 +81,8 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     /// Sends the head of an event stream, takes the HTTP handlers out (half of what an idle reader
     /// costs), and hands the connection to the hub.
-    private func follow(_ stream: EventStream, _ response: ServiceResponse, _ context: ChannelHandlerContext) {
+    private func follow(_ stream: EventStream, _ response: ServiceResponse, _ context: ChannelHandlerContext)
+    {
         var buffer = RequestHandler.statusLine(response, in: context.channel.allocator)
         // The end of the connection is the end of the events; nginx frames them for the client.
         buffer.writeStaticString("Connection: close\r\n\r\n")
@@ -89,7 +90,8 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         let channel = context.channel
         let hub = hub
         let now = NIODeadline.now()
-        let jitter = TimeAmount.nanoseconds(Int64.random(in: 0...max(0, hub.options.maximumJitter.nanoseconds)))
+        let jitter = TimeAmount.nanoseconds(
+            Int64.random(in: 0...max(0, hub.options.maximumJitter.nanoseconds)))
         let subscriber = EventSubscriber(
             stream, channel: channel, now: now, endsAt: now + hub.options.eventLifetime + jitter)
         let pipeline = channel.pipeline.syncOperations
@@ -116,7 +118,9 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
             method: Method(head.method.rawValue.utf8), target: RequestTarget(raw: head.uri), headers: headers)
     }
 
-    private static func statusLine(_ response: ServiceResponse, in allocator: ByteBufferAllocator) -> ByteBuffer {
+    private static func statusLine(_ response: ServiceResponse, in allocator: ByteBufferAllocator)
+        -> ByteBuffer
+    {
         var buffer = allocator.buffer(capacity: response.head.count + response.body.count + 64)
         let status = HTTPResponseStatus(statusCode: response.status)
         buffer.writeString("HTTP/1.1 \(status.code) \(status.reasonPhrase)\r\n")

@@ -6,7 +6,8 @@ public enum EntityTag {
     ///   - instance: unique for each incarnation of a URL.
     ///   - start: the token asked for; nil for the start of the stream, however it was spelled.
     ///   - end: the response's `Stream-Next-Offset`.
-    public static func text(instance: Int64, start: Offset?, end: Offset, reachesClosedTail: Bool) -> [UInt8] {
+    public static func text(instance: Int64, start: Offset?, end: Offset, reachesClosedTail: Bool) -> [UInt8]
+    {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(96)
         bytes.append(UInt8(ascii: "\""))

@@ -27,7 +27,9 @@ public enum EventFraming {
     /// A `data` event with this content behind what `output` holds already.
     ///
     /// - Parameter content: JSON array text, text bytes, or the raw bytes to encode as base64.
-    public static func writeData(_ content: ArraySlice<UInt8>, encoding: EventEncoding, to output: inout [UInt8]) {
+    public static func writeData(
+        _ content: ArraySlice<UInt8>, encoding: EventEncoding, to output: inout [UInt8]
+    ) {
         output.reserveCapacity(output.count + content.count * 4 / 3 + 256)
         output.append(contentsOf: "event: data\n".utf8)
         switch encoding {
@@ -95,7 +97,8 @@ public enum EventFraming {
 /// RFC 4648 section 4, with padding. The standard library has none, and Foundation's costs a copy
 /// through `Data` for each event.
 enum Base64 {
-    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+    private static let alphabet = Array(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
     static func encode(_ bytes: ArraySlice<UInt8>, to output: inout [UInt8]) {
         var index = bytes.startIndex

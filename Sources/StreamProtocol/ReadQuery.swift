@@ -56,7 +56,8 @@ public struct ReadQuery: Equatable, Sendable {
             index = text.index(after: index)
             if byte == UInt8(ascii: "+") {
                 output.append(0x20)
-            } else if byte == UInt8(ascii: "%"), let second = text.index(index, offsetBy: 1, limitedBy: text.endIndex),
+            } else if byte == UInt8(ascii: "%"),
+                let second = text.index(index, offsetBy: 1, limitedBy: text.endIndex),
                 second < text.endIndex, let high = hexDigit(text[index]), let low = hexDigit(text[second])
             {
                 output.append(high << 4 | low)

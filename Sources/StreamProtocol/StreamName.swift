@@ -54,7 +54,9 @@ public struct RequestTarget: Sendable {
             path = raw
             query = nil
         }
-        if path.utf8.count > RequestTarget.maximumPath || (query?.utf8.count ?? 0) > RequestTarget.maximumQuery {
+        if path.utf8.count > RequestTarget.maximumPath
+            || (query?.utf8.count ?? 0) > RequestTarget.maximumQuery
+        {
             route = .tooLong
         } else {
             route = RequestTarget.route(path: path)

@@ -77,7 +77,8 @@ private struct Scanner {
         } else {
             return nil
         }
-        guard let hour = number(digits: 2), skip(":"), let minute = number(digits: 2), hour <= 23, minute <= 59
+        guard let hour = number(digits: 2), skip(":"), let minute = number(digits: 2), hour <= 23,
+            minute <= 59
         else { return nil }
         return sign * (hour * 60 + minute)
     }

@@ -37,7 +37,8 @@ enum ReadAnswers {
         let state = piece.state
         let next = state.offset(piece.end)
         let tag = EntityTag.text(
-            instance: state.id, start: conditions.start, end: next, reachesClosedTail: piece.reachesClosedTail)
+            instance: state.id, start: conditions.start, end: next, reachesClosedTail: piece.reachesClosedTail
+        )
         let notModified =
             conditions.isTagged
             && conditions.ifNoneMatch.map { EntityTag.matches(ifNoneMatch: $0, tag: tag) } ?? false

@@ -41,9 +41,11 @@ public struct ServiceError: Error, Equatable, Sendable {
     public static let headersTooLarge = ServiceError(
         431, "HEADERS_TOO_LARGE", "one header may have 8 KiB, all together 32 KiB")
     /// A refusal that transports find themselves.
-    public static let bodyTooLarge = ServiceError(413, "BODY_TOO_LARGE", "the body exceeds the server's limit")
+    public static let bodyTooLarge = ServiceError(
+        413, "BODY_TOO_LARGE", "the body exceeds the server's limit")
     /// A refusal that transports find themselves.
-    public static let bodyCutOff = ServiceError(400, "BODY_INCOMPLETE", "the body ended before its announced length")
+    public static let bodyCutOff = ServiceError(
+        400, "BODY_INCOMPLETE", "the body ended before its announced length")
     static let contentEncoding = ServiceError(
         415, "CONTENT_ENCODING_UNSUPPORTED", "send the body without Content-Encoding")
     static let ttlInvalid = ServiceError(
@@ -69,7 +71,8 @@ public struct ServiceError: Error, Equatable, Sendable {
     static let jsonEmpty = ServiceError(400, "JSON_EMPTY", "an empty array appends nothing")
     static let bodyEmpty = ServiceError(
         400, "BODY_EMPTY", "an append needs a body, unless Stream-Closed: true closes the stream")
-    static let contentTypeMissing = ServiceError(400, "CONTENT_TYPE_MISSING", "an append names its Content-Type")
+    static let contentTypeMissing = ServiceError(
+        400, "CONTENT_TYPE_MISSING", "an append names its Content-Type")
     static let contentTypeMismatch = ServiceError(
         409, "CONTENT_TYPE_MISMATCH", "the stream has another content type")
     static let streamClosed = ServiceError(409, "STREAM_CLOSED", "the stream is closed")

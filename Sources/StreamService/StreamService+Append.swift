@@ -40,7 +40,8 @@ extension StreamService {
                 case .emptyArray: throw .jsonEmpty
                 case .accepted(let tail, let closed):
                     return StreamService.appended(
-                        status: producer == nil || closesOnly ? 204 : 200, tail: tail, closed: closed, producer)
+                        status: producer == nil || closesOnly ? 204 : 200, tail: tail, closed: closed,
+                        producer)
                 case .judged(let verdict, let tail):
                     return try StreamService.judged(verdict, tail: tail, producer)
                 }
@@ -61,7 +62,9 @@ extension StreamService {
         }
         guard let contentType = headers.nonEmpty(.contentType) else { throw .contentTypeMissing }
         let sequence = headers.nonEmpty(.streamSequence)
-        if let sequence, sequence.unicodeScalars.count > StreamService.maximumSequence { throw .sequenceTooLong }
+        if let sequence, sequence.unicodeScalars.count > StreamService.maximumSequence {
+            throw .sequenceTooLong
+        }
         return AppendConditions(
             hasBody: true, closes: closes, mediaType: MediaType(contentType: contentType), producer: producer,
             streamSequence: sequence)

@@ -12,7 +12,8 @@ extension StreamService {
             // percent-encoded for instance, comes here first.
             var response = ServiceResponse(status: 200)
             response.add(
-                "X-Accel-Redirect", query.mode == .serverSentEvents ? "@durable_streams_sse" : "@durable_streams_poll")
+                "X-Accel-Redirect",
+                query.mode == .serverSentEvents ? "@durable_streams_sse" : "@durable_streams_poll")
             return response
         }
         let now = options.clock()

@@ -52,7 +52,8 @@ struct PieceAssembly {
         /// Where message `index` of the record ends in its payload; one message has no boundaries stored.
         func messageEnd(_ index: Int) -> Int {
             guard (index + 1) * 4 <= boundaries.count else { return payload.count }
-            return Int(UInt32(littleEndian: boundaries.loadUnaligned(fromByteOffset: index * 4, as: UInt32.self)))
+            return Int(
+                UInt32(littleEndian: boundaries.loadUnaligned(fromByteOffset: index * 4, as: UInt32.self)))
         }
         let from = skip == 0 ? 0 : messageEnd(skip - 1) + 1
         var taken = units

@@ -47,7 +47,8 @@ struct SQLiteStatement {
             sqlite3_reset(handle)
             return false
         case let code:
-            let error = StoreError(code, "run \(String(cString: sqlite3_sql(handle)))", sqlite3_db_handle(handle))
+            let error = StoreError(
+                code, "run \(String(cString: sqlite3_sql(handle)))", sqlite3_db_handle(handle))
             sqlite3_reset(handle)
             throw error
         }

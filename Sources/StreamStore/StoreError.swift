@@ -35,7 +35,8 @@ public struct StoreError: Error, CustomStringConvertible {
         case SQLITE_IOERR, SQLITE_CORRUPT, SQLITE_NOTADB: kind = .inputOutput
         default: kind = .failed
         }
-        let message = database.map { String(cString: sqlite3_errmsg($0)) } ?? String(cString: sqlite3_errstr(code))
+        let message =
+            database.map { String(cString: sqlite3_errmsg($0)) } ?? String(cString: sqlite3_errstr(code))
         description = "\(operation): \(message) (SQLite code \(code))"
     }
 }

@@ -57,9 +57,13 @@ public final class StoreReader {
     /// Finds a stream and its tail.
     ///
     /// - Parameter now: milliseconds since 1970; decides what has expired.
-    public func find(_ name: StreamName, now: Int64) throws(StoreError) -> Presence<(StreamState, tail: Int64)> {
+    public func find(_ name: StreamName, now: Int64) throws(StoreError) -> Presence<
+        (StreamState, tail: Int64)
+    > {
         try view { () throws(StoreError) in
-            try self.lookUp(name, now: now).mapPresent { (state) throws(StoreError) in (state, try self.tail(of: state)) }
+            try self.lookUp(name, now: now).mapPresent { (state) throws(StoreError) in
+                (state, try self.tail(of: state))
+            }
         }
     }
 
@@ -81,7 +85,9 @@ public final class StoreReader {
     }
 
     /// Reads a piece of the very stream that has this id; one created later at the same name has another.
-    public func read(id: Int64, now: Int64, from position: Int64, limit: Int) throws(StoreError) -> Presence<StreamPiece> {
+    public func read(id: Int64, now: Int64, from position: Int64, limit: Int) throws(StoreError) -> Presence<
+        StreamPiece
+    > {
         try view { () throws(StoreError) in
             self.byID.bind(1, id)
             return try self.state(self.byID, now: now).mapPresent { (state) throws(StoreError) in

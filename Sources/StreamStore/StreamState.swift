@@ -97,7 +97,8 @@ public struct StreamState: Equatable, Sendable {
     }
 
     init(
-        id: Int64, incarnation: Int64, name: StreamName, contentType: String, closed: Bool, lifetime: Lifetime,
+        id: Int64, incarnation: Int64, name: StreamName, contentType: String, closed: Bool,
+        lifetime: Lifetime,
         deadline: Int64?
     ) {
         self.id = id

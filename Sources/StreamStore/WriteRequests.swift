@@ -36,7 +36,8 @@ public struct CreateRequest: Sendable {
 
     /// Collects the parts.
     public init(
-        name: StreamName, contentType: String, lifetime: Lifetime, closed: Bool, body: PreparedBody, now: Int64
+        name: StreamName, contentType: String, lifetime: Lifetime, closed: Bool, body: PreparedBody,
+        now: Int64
     ) {
         self.name = name
         self.contentType = contentType

@@ -168,7 +168,8 @@ public final class WriteSession {
             find.reset()
             statements.lastRecord.bind(1, state.id)
             let hasRecords = try statements.lastRecord.step()
-            head = StreamHead(state: state, tail: hasRecords ? statements.lastRecord.int(0) : state.basePosition)
+            head = StreamHead(
+                state: state, tail: hasRecords ? statements.lastRecord.int(0) : state.basePosition)
             if hasRecords { statements.lastRecord.reset() }
             heads.insert(head)
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterable
+from datetime import datetime, timedelta, timezone
 
 from stack import Stack
 from wire import Connection, ConnectionClosed, Response
@@ -124,6 +125,12 @@ def incarnation(token: str) -> int:
 def at(token: str, place: int) -> str:
     """The token of the same incarnation at another position."""
     return f"{token.split('_')[0]}_{place:016d}"
+
+
+def instant(seconds: float) -> str:
+    """An RFC 3339 date-time so many seconds from now."""
+    when = datetime.now(timezone.utc) + timedelta(seconds=seconds)
+    return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def producer(name: str, epoch: int | str, seq: int | str) -> dict[str, str]:

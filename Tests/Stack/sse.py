@@ -78,6 +78,7 @@ class EventSource:
         self.connection = Connection(stack.port, timeout=timeout)
         self.connection.send(build_request("GET", url(path, f"live=sse&{query}"), list(headers)))
         self.head: Response = self.connection.read_head()
+        assert self.head.status == 200, f"expected an event stream, got {self.head.describe()}"
         self.text = b""
         self.ended = False
         self._chunks = self.connection.chunks()

@@ -6,6 +6,8 @@ HTTP allows it, and the stream still holds exactly what it held before.
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from checks import check_error
@@ -153,8 +155,6 @@ def test_half_sent_body(small_stack: Stack, small: Client, path: str, method: st
         connection = small_stack.connect()
         connection.send(f"{method} {url(path)} HTTP/1.1\r\nHost: x\r\nContent-Type: {JSON}\r\n".encode() + rest)
         if polite:
-            import socket
-
             connection.socket.shutdown(socket.SHUT_WR)
             assert b"HTTP/1.1 2" not in drain(connection)
         connection.close()

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from checks import CACHEABLE, check_error, check_fixed, check_read, protocol_headers
-from client import ZERO, Client, at, expect, incarnation, url
+from client import ZERO, Client, at, expect, incarnation, instant, url
 from stack import Stack
 from wire import Response
 
@@ -193,8 +193,6 @@ def test_deleted_data_does_not_live_on(small: Client, path: str, again: bool) ->
 
 def test_expired_data_does_not_live_on(small: Client, path: str) -> None:
     """The same when an Expires-At passes."""
-    from test_expiry import instant
-
     small.create(path, "application/octet-stream", BIG, Stream_Expires_At=instant(1.0))
     end = time.monotonic() + 1.0 + STALE_LIMIT
     while time.monotonic() < end:

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import datetime, timedelta, timezone
 
 import pytest
 
 from checks import CACHEABLE, check_empty, check_error, check_read
-from client import Client, expect, incarnation, producer, url
+from client import Client, expect, incarnation, instant, producer, url
 
 LARGEST = "9007199254740991"
-
-
-def instant(seconds: float) -> str:
-    """An RFC 3339 date-time so many seconds from now."""
-    when = datetime.now(timezone.utc) + timedelta(seconds=seconds)
-    return when.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def wait_absent(client: Client, path: str, within: float = 10.0) -> None:

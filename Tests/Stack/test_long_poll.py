@@ -10,7 +10,7 @@ import time
 import pytest
 
 from checks import CACHEABLE, check_empty, check_error, check_fixed, check_read
-from client import Client, at, expect, url
+from client import Client, at, expect, instant, url
 from stack import Stack
 from test_conditional import check_not_modified
 from wire import Connection, build_request
@@ -136,8 +136,6 @@ def test_deleted(stack: Stack, http: Client, path: str, again: bool) -> None:
 
 def test_expires_at_passes(stack: Stack, http: Client, path: str) -> None:
     """8.2: when that instant passes, waiters end with 404."""
-    from test_expiry import instant
-
     tail = http.create(path, "text/plain", "a", Stream_Expires_At=instant(1.2)).offset
     with waiting(stack, path, tail) as reader:
         check_error(reader.read_response(), 404, "STREAM_NOT_FOUND")

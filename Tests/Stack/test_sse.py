@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from checks import check_fixed, check_protocol_headers
-from client import ZERO, Client, at, expect, url
+from client import ZERO, Client, at, expect, instant, url
 from sse import EventSource
 from stack import Stack
 from test_long_poll import interval
@@ -167,8 +167,6 @@ def test_deleted(stack: Stack, http: Client, path: str, again: bool) -> None:
 
 def test_expires_at_passes(stack: Stack, http: Client, path: str) -> None:
     """8.2: SSE connections end."""
-    from test_expiry import instant
-
     http.create(path, "text/plain", "a", Stream_Expires_At=instant(1.2))
     with EventSource(stack, path) as source:
         source.batch()

@@ -147,6 +147,23 @@ def test_appends_until_the_last_moment(fresh_stack) -> None:
     client.close()
 
 
+@pytest.mark.timeout(120)
+def test_ready_means_every_part_is_ready(fresh_stack) -> None:
+    """The first 200 of /readyz promises the live process too, not the pool alone."""
+    for _ in range(8):
+        stack = fresh_stack(start=False)
+        with stack.log.open("ab") as log:
+            stack.process = stack.spawn(stdout=log, stderr=log)
+        while not stack.ready():
+            assert stack.process.poll() is None, stack.log_tail()
+        client = Client(stack)
+        for live in ("long-poll", "sse"):
+            expect(client.get("none", f"live={live}&offset=-1"), 404)
+        client.close()
+        stack.remember()
+        stack.stop()
+
+
 @pytest.mark.parametrize("name", ["durable-streams-worker", "durable-streams-live"])
 def test_process_that_dies_just_after_the_start(fresh_stack, name: str) -> None:
     """From the first 200 of /readyz on, a process that dies is replaced; the server goes on."""

@@ -3,13 +3,13 @@ import CLinux
 import Glibc
 import StreamService
 
-/// A kept connection from nginx and libfcgi's request on it.
-///
-/// `@unchecked Sendable`: at each time exactly one thread has it. The reader thread that took it from
-/// epoll (one-shot) hands it on with the request; whoever answers finishes the request and only then
-/// arms epoll again.
-final class FastCGIConnection: @unchecked Sendable {
+/// A kept connection from nginx and libfcgi's request on it. It belongs to one thread.
+final class FastCGIConnection {
     private let request: UnsafeMutablePointer<FCGX_Request>
+    /// Whether a request is in hand.
+    var isBusy = false
+    /// Whether the peer has gone while a request was in hand.
+    var hasHungUp = false
 
     /// Takes ownership of an accepted descriptor.
     init?(descriptor: Int32) {

@@ -17,6 +17,8 @@ public final class Chores: Sendable {
     private static let interval: Int64 = 250
     /// Rows that one purge step removes: about a millisecond of the committing thread.
     private static let purgeStep = 256
+    /// Records that are entered into the index at once. Fewer wait, in the memory of each connection.
+    private static let indexStep = 1_024
     /// Expired streams that one sweep step removes.
     private static let sweepStep = 256
 
@@ -41,6 +43,7 @@ public final class Chores: Sendable {
                 var nextSweep = clock()
                 while !pause(Chores.interval) {
                     do throws(StoreError) {
+                        try extendIndex(committer)
                         try checkpointer.run()
                         if clock() >= nextSweep {
                             nextSweep = clock() + Int64(sweepInterval * 1_000)
@@ -85,6 +88,14 @@ public final class Chores: Sendable {
         while try committer.perform({ (session) throws(StoreError) in
             try session.sweep(now: now, limit: Chores.sweepStep)
         }) == Chores.sweepStep {
+            if pause(1) { return }
+        }
+    }
+
+    private func extendIndex(_ committer: GroupCommitter) throws(StoreError) {
+        while try committer.perform({ (session) throws(StoreError) in
+            try session.extendIndex(limit: Chores.indexStep)
+        }) == Chores.indexStep {
             if pause(1) { return }
         }
     }

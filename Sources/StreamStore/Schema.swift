@@ -5,8 +5,7 @@ import Glibc
 /// The tables of the hot log.
 ///
 /// Records lie in the order of their arrival, so that a commit which touches many streams writes few
-/// pages; an index leads from a stream and a position to its record. Clustering records by stream
-/// instead cost 1.5 times the CPU and half of the throughput with 100 streams (ARCHITECTURE.md).
+/// pages; `RecordIndex` leads from a stream and a position to its record.
 enum Schema {
     /// Kept in `user_version`; a file of a higher one is refused.
     static let version: Int64 = 1
@@ -45,7 +44,15 @@ enum Schema {
             boundaries BLOB,
             payload BLOB NOT NULL
         ) STRICT;
-        CREATE UNIQUE INDEX record_by_position ON record (stream, position);
+        CREATE TABLE record_index (
+            stream INTEGER NOT NULL,
+            position INTEGER NOT NULL,
+            end INTEGER NOT NULL,
+            record INTEGER NOT NULL,
+            PRIMARY KEY (stream, position)
+        ) STRICT, WITHOUT ROWID;
+        CREATE TABLE log_state (indexed_through INTEGER NOT NULL) STRICT;
+        INSERT INTO log_state VALUES (0);
         CREATE TABLE producer (
             stream INTEGER NOT NULL,
             id TEXT NOT NULL,
@@ -54,7 +61,7 @@ enum Schema {
             used_at INTEGER NOT NULL,
             PRIMARY KEY (stream, id)
         ) STRICT, WITHOUT ROWID;
-        CREATE TABLE purge (stream INTEGER PRIMARY KEY) STRICT;
+        CREATE TABLE purge (stream INTEGER PRIMARY KEY, through INTEGER NOT NULL) STRICT;
         PRAGMA user_version = 1;
         """
 

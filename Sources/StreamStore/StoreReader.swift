@@ -29,9 +29,7 @@ public final class StoreReader {
     private let commit: SQLiteStatement
     private let byName: SQLiteStatement
     private let byID: SQLiteStatement
-    private let lastRecord: SQLiteStatement
-    private let recordBefore: SQLiteStatement
-    private let recordsFrom: SQLiteStatement
+    private let index: RecordIndex
 
     /// Opens the hot log, which a writer must have made before.
     public init(_ files: StoreFiles) throws(StoreError) {
@@ -40,18 +38,7 @@ public final class StoreReader {
         commit = try connection.prepare("COMMIT")
         byName = try connection.prepare("SELECT \(StreamState.columns) FROM stream WHERE name = ?1")
         byID = try connection.prepare("SELECT \(StreamState.columns) FROM stream WHERE id = ?1")
-        lastRecord = try connection.prepare(
-            "SELECT position + units FROM record WHERE stream = ?1 ORDER BY position DESC LIMIT 1")
-        recordBefore = try connection.prepare(
-            """
-            SELECT position, units, boundaries, payload FROM record
-            WHERE stream = ?1 AND position < ?2 ORDER BY position DESC LIMIT 1
-            """)
-        recordsFrom = try connection.prepare(
-            """
-            SELECT position, units, boundaries, payload FROM record
-            WHERE stream = ?1 AND position >= ?2 ORDER BY position
-            """)
+        index = try RecordIndex(connection)
     }
 
     /// Finds a stream and its tail.
@@ -114,10 +101,8 @@ public final class StoreReader {
     }
 
     private func tail(of state: StreamState) throws(StoreError) -> Int64 {
-        lastRecord.bind(1, state.id)
-        guard try lastRecord.step() else { return state.basePosition }
-        defer { lastRecord.reset() }
-        return lastRecord.int(0)
+        try index.refresh()
+        return try index.tail(of: state.id) ?? state.basePosition
     }
 
     private func piece(
@@ -127,18 +112,7 @@ public final class StoreReader {
         let start = min(start, tail)
         var assembly = PieceAssembly(isJSON: state.mediaType.isJSON, start: start, limit: limit)
         if start < tail {
-            // The record that holds the first unit may begin before it.
-            recordsFrom.bind(1, state.id)
-            recordsFrom.bind(2, start)
-            var more = try recordsFrom.step()
-            if !more || recordsFrom.int(0) > start {
-                recordBefore.bind(1, state.id)
-                recordBefore.bind(2, start)
-                if try recordBefore.step() { more = assembly.add(recordBefore) && more }
-                recordBefore.reset()
-            }
-            while more, assembly.add(recordsFrom) { more = try recordsFrom.step() }
-            recordsFrom.reset()
+            try index.records(of: state.id, from: start) { record in assembly.add(record) }
         }
         return StreamPiece(
             state: state, start: start, end: assembly.end, tail: tail, content: assembly.finish())

@@ -7,12 +7,14 @@ public final class WriteSession {
     private var heads = HeadCache()
     /// Streams that the open transaction has changed, for the wake-up behind its commit.
     private(set) var changed: [StreamChange] = []
-    private let statements: WriteStatements
+    let statements: WriteStatements
+    private let index: RecordIndex
     private var dataVersion: Int64 = -1
 
     init(_ files: StoreFiles) throws(StoreError) {
         connection = try Schema.openForWriting(files)
         statements = try WriteStatements(connection)
+        index = try RecordIndex(connection)
     }
 
     // MARK: Transactions
@@ -34,6 +36,7 @@ public final class WriteSession {
     func rollback() {
         connection.rollback()
         heads.removeAll()
+        index.reset()
         changed.removeAll(keepingCapacity: true)
     }
 
@@ -123,37 +126,6 @@ public final class WriteSession {
         try touch(head, now: now)
     }
 
-    /// Removes up to `limit` expired streams; gives how many there were.
-    public func sweep(now: Int64, limit: Int) throws(StoreError) -> Int {
-        var expired: [StreamState] = []
-        statements.expired.bind(1, now)
-        statements.expired.bind(2, Int64(limit))
-        while try statements.expired.step() { expired.append(StreamState(row: statements.expired)) }
-        for state in expired { try remove(state) }
-        return expired.count
-    }
-
-    /// Removes up to `limit` records and producers of deleted streams; false when nothing is left.
-    public func purge(limit: Int) throws(StoreError) -> Bool {
-        guard try statements.nextPurge.step() else { return false }
-        let id = statements.nextPurge.int(0)
-        statements.nextPurge.reset()
-        for statement in [statements.purgeRecords, statements.purgeProducers] {
-            statement.bind(1, id)
-            statement.bind(2, Int64(limit))
-            try statement.run()
-            if connection.changedRows == limit { return true }
-        }
-        statements.purged.bind(1, id)
-        try statements.purged.run()
-        return true
-    }
-
-    /// Writes and removes a row, to see whether the data directory takes writes.
-    public func probe() throws(StoreError) {
-        try connection.execute("INSERT OR REPLACE INTO purge VALUES (0); DELETE FROM purge WHERE stream = 0")
-    }
-
     // MARK: Steps
 
     private func find(_ name: StreamName, now: Int64) throws(StoreError) -> Presence<StreamHead> {
@@ -166,11 +138,8 @@ public final class WriteSession {
             guard try find.step() else { return .absent }
             let state = StreamState(row: find)
             find.reset()
-            statements.lastRecord.bind(1, state.id)
-            let hasRecords = try statements.lastRecord.step()
-            head = StreamHead(
-                state: state, tail: hasRecords ? statements.lastRecord.int(0) : state.basePosition)
-            if hasRecords { statements.lastRecord.reset() }
+            try index.refresh()
+            head = StreamHead(state: state, tail: try index.tail(of: state.id) ?? state.basePosition)
             heads.insert(head)
         }
         if head.state.softDeleted { return .gone }
@@ -271,11 +240,12 @@ public final class WriteSession {
         head.state.deadline = deadline
     }
 
-    private func remove(_ state: StreamState) throws(StoreError) {
-        for statement in [statements.deleteStream, statements.queuePurge] {
+    func remove(_ state: StreamState) throws(StoreError) {
+        for statement in [statements.deleteStream, statements.queuePurge, statements.insertTombstone] {
             statement.bind(1, state.id)
             try statement.run()
         }
+        try statements.queueTombstones.run()
         heads.remove(state.name)
         changed.append(StreamChange(id: state.id))
     }

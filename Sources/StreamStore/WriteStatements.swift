@@ -4,7 +4,6 @@ struct WriteStatements {
     let commit: SQLiteStatement
     let dataVersion: SQLiteStatement
     let findStream: SQLiteStatement
-    let lastRecord: SQLiteStatement
     let findProducer: SQLiteStatement
     let insertStream: SQLiteStatement
     let setIncarnation: SQLiteStatement
@@ -16,8 +15,16 @@ struct WriteStatements {
     let deleteStream: SQLiteStatement
     let expired: SQLiteStatement
     let queuePurge: SQLiteStatement
+    let insertTombstone: SQLiteStatement
+    let queueTombstones: SQLiteStatement
     let nextPurge: SQLiteStatement
-    let purgeRecords: SQLiteStatement
+    let purgeWaits: SQLiteStatement
+    let purgeable: SQLiteStatement
+    let purgeRecord: SQLiteStatement
+    let purgeEntry: SQLiteStatement
+    let unindexed: SQLiteStatement
+    let insertEntry: SQLiteStatement
+    let setIndexed: SQLiteStatement
     let purgeProducers: SQLiteStatement
     let purged: SQLiteStatement
 
@@ -26,8 +33,6 @@ struct WriteStatements {
         commit = try connection.prepare("COMMIT")
         dataVersion = try connection.prepare("PRAGMA data_version")
         findStream = try connection.prepare("SELECT \(StreamState.columns) FROM stream WHERE name = ?1")
-        lastRecord = try connection.prepare(
-            "SELECT position + units FROM record WHERE stream = ?1 ORDER BY position DESC LIMIT 1")
         findProducer = try connection.prepare(
             "SELECT epoch, sequence FROM producer WHERE stream = ?1 AND id = ?2")
         insertStream = try connection.prepare(
@@ -58,17 +63,44 @@ struct WriteStatements {
             SELECT \(StreamState.columns) FROM stream
             WHERE deadline IS NOT NULL AND deadline <= ?1 AND soft_deleted = 0 LIMIT ?2
             """)
-        queuePurge = try connection.prepare("INSERT INTO purge VALUES (?1)")
-        nextPurge = try connection.prepare("SELECT stream FROM purge LIMIT 1")
-        purgeRecords = try connection.prepare(
+        queuePurge = try connection.prepare(
+            "INSERT INTO purge SELECT ?1, coalesce(max(id), 0) FROM record")
+        // The newest record must not be removed: SQLite would give its id again, and a reader that has seen
+        // that id would miss the record which got it. So each removed stream leaves an empty record behind
+        // its own, of stream 0, which is purged like any other but for the newest.
+        insertTombstone = try connection.prepare(
+            "INSERT INTO record (stream, position, units, payload) VALUES (0, ?1, 0, x'')")
+        queueTombstones = try connection.prepare("INSERT OR IGNORE INTO purge VALUES (0, 0)")
+        nextPurge = try connection.prepare(
             """
-            DELETE FROM record WHERE id IN (SELECT id FROM record WHERE stream = ?1 ORDER BY position LIMIT ?2)
+            SELECT stream FROM purge WHERE through <= (SELECT indexed_through FROM log_state)
+            ORDER BY stream DESC LIMIT 1
             """)
+        purgeWaits = try connection.prepare("SELECT 1 FROM purge WHERE stream > 0 LIMIT 1")
+        purgeable = try connection.prepare(
+            """
+            SELECT position, record FROM record_index
+            WHERE stream = ?1 AND record < (SELECT max(id) FROM record) ORDER BY position LIMIT ?2
+            """)
+        purgeRecord = try connection.prepare("DELETE FROM record WHERE id = ?1")
+        purgeEntry = try connection.prepare("DELETE FROM record_index WHERE stream = ?1 AND position = ?2")
+        unindexed = try connection.prepare(
+            """
+            SELECT stream, position, position + units, id FROM record
+            WHERE id > (SELECT indexed_through FROM log_state) ORDER BY id LIMIT ?1
+            """)
+        insertEntry = try connection.prepare(
+            "INSERT INTO record_index (stream, position, end, record) VALUES (?1, ?2, ?3, ?4)")
+        setIndexed = try connection.prepare("UPDATE log_state SET indexed_through = ?1")
         purgeProducers = try connection.prepare(
             """
             DELETE FROM producer WHERE stream = ?1
             AND id IN (SELECT id FROM producer WHERE stream = ?1 ORDER BY id LIMIT ?2)
             """)
-        purged = try connection.prepare("DELETE FROM purge WHERE stream = ?1")
+        purged = try connection.prepare(
+            """
+            DELETE FROM purge WHERE stream = ?1
+            AND NOT EXISTS (SELECT 1 FROM record_index WHERE record_index.stream = ?1)
+            """)
     }
 }

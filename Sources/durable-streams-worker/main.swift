@@ -18,13 +18,14 @@ do throws(StoreError) {
         clock: ServerProcess.milliseconds, report: { log.error("\($0)") })
     guard
         let pool = FastCGIPool(
-            listener: listenDescriptor, service: process.makeService(committer), files: process.files,
+            listener: listenDescriptor, threads: process.settings.workerThreads,
+            service: process.makeService(committer), files: process.files,
             maximumBody: process.settings.maxBodyBytes, log: log)
     else {
         process.fail(71, "descriptor \(listenDescriptor) is no listening socket: run durable-streams serve")
     }
     process.onTermination { pool.stop() }
-    pool.run(threads: process.settings.workerThreads)
+    pool.run()
     chores.stop()
     committer.stop()
     wake.stop()

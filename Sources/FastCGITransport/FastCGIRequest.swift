@@ -27,6 +27,7 @@ enum FastCGIRequest {
         var contentLength = 0
         var headerBytes = 0
         var tooLarge = false
+        var mayBeStored = true
 
         var entry = connection.parameters
         while let pointer = entry?.pointee {
@@ -59,6 +60,8 @@ enum FastCGIRequest {
                 contentLength = Int(text(value)) ?? 0
             } else if name.elementsEqual("REQUEST_SCHEME".utf8) {
                 scheme = text(value)
+            } else if name.elementsEqual("DS_UNCACHED".utf8) {
+                mayBeStored = value.elementsEqual("0".utf8)
             } else if name.elementsEqual("DS_IF_NONE_MATCH".utf8) {
                 clientEntityTags = text(value)
             }
@@ -68,6 +71,7 @@ enum FastCGIRequest {
         var request = ServiceRequest(
             method: method, target: RequestTarget(raw: target), headers: headers, scheme: scheme,
             cacheEntityTag: cacheEntityTag)
+        request.mayBeStored = mayBeStored
         if tooLarge || headerBytes > maximumHeaders { request.rejection = .headersTooLarge }
         if contentLength > maximumBody {
             request.rejection = .bodyTooLarge

@@ -64,10 +64,17 @@ public struct ServerProcess: Sendable {
 
     /// The service over a committer.
     public func makeService(_ committer: GroupCommitter) -> StreamService {
-        StreamService(
+        let liveSocket = layout.liveSocket
+        return StreamService(
             options: StreamService.Options(
                 maximumBody: settings.maxBodyBytes, readChunk: settings.readChunkBytes,
-                publicURL: settings.publicURL, clock: ServerProcess.milliseconds),
+                publicURL: settings.publicURL, clock: ServerProcess.milliseconds,
+                othersAreReady: {
+                    let descriptor = ds_connect_unix(liveSocket)
+                    guard descriptor >= 0 else { return false }
+                    close(descriptor)
+                    return true
+                }),
             committer: committer)
     }
 

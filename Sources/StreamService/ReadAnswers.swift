@@ -13,6 +13,8 @@ enum ReadAnswers {
         var ifNoneMatch: String?
         /// Whether the answer is for this reader only.
         var isPrivate: Bool
+        /// Whether nginx may keep the answer.
+        var mayBeStored = true
         /// The cursor to answer, in long-poll only.
         var cursor: Int64?
     }
@@ -45,7 +47,8 @@ enum ReadAnswers {
         let policy = CachePolicy(state: state, isPrivate: conditions.isPrivate, now: now)
         var response = ServiceResponse(status: notModified ? 304 : 200)
         if conditions.cursor == nil {
-            response.add(HeaderName.proxyExpires, String(policy.proxySeconds(reachesTail: piece.reachesTail)))
+            let seconds = conditions.mayBeStored ? policy.proxySeconds(reachesTail: piece.reachesTail) : 0
+            response.add(HeaderName.proxyExpires, String(seconds))
         }
         if !notModified { response.add(HeaderName.contentType, state.contentType) }
         response.add(HeaderName.streamNextOffset, next)
@@ -53,7 +56,8 @@ enum ReadAnswers {
         if piece.reachesClosedTail { response.add(HeaderName.streamClosed, "true") }
         if let cursor = conditions.cursor { response.add(HeaderName.streamCursor, String(cursor)) }
         if conditions.isTagged { response.add(HeaderName.entityTag, tag) }
-        let keepable = !piece.isEmpty || piece.reachesClosedTail
+        // Asked for again, `now` means something else.
+        let keepable = conditions.isTagged && (!piece.isEmpty || piece.reachesClosedTail)
         response.add(HeaderName.cacheControl, keepable ? policy.cacheControl : "no-store")
         if !notModified { response.body = piece.content }
         return response

@@ -92,6 +92,8 @@ public struct ServiceRequest: Sendable {
     /// The entity tag by which a cache in front asks whether its copy still holds.
     public var cacheEntityTag: String?
 
+    /// Whether the answer may be stored by a cache in front that serves other requests from it.
+    public var mayBeStored = true
     /// Why the transport already knows that the request can't be served.
     public var rejection: ServiceError?
 

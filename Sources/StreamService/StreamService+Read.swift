@@ -40,7 +40,7 @@ extension StreamService {
             // When nginx asks whether its copy still holds, only that question counts; it compares the
             // client's own tags itself.
             ifNoneMatch: request.cacheEntityTag ?? request.headers[.ifNoneMatch],
-            isPrivate: request.headers[.authorization] != nil, cursor: nil)
+            isPrivate: request.headers[.authorization] != nil, mayBeStored: request.mayBeStored, cursor: nil)
         return ReadAnswers.piece(piece, conditions, now: now)
     }
 

@@ -13,15 +13,19 @@ public struct StreamService: Sendable {
         public var publicURL: String?
         /// Milliseconds since 1970.
         public var clock: @Sendable () -> Int64
+        /// Whether the processes beside this one take requests, for `/readyz`.
+        public var othersAreReady: @Sendable () -> Bool
 
         /// Collects the options.
         public init(
-            maximumBody: Int, readChunk: Int, publicURL: String?, clock: @escaping @Sendable () -> Int64
+            maximumBody: Int, readChunk: Int, publicURL: String?, clock: @escaping @Sendable () -> Int64,
+            othersAreReady: @escaping @Sendable () -> Bool = { true }
         ) {
             self.maximumBody = maximumBody
             self.readChunk = readChunk
             self.publicURL = publicURL
             self.clock = clock
+            self.othersAreReady = othersAreReady
         }
     }
 
@@ -113,6 +117,7 @@ public struct StreamService: Sendable {
     }
 
     private func ready(_ respond: @escaping Respond) {
+        guard options.othersAreReady() else { return respond(ServiceResponse(.unavailable)) }
         committer.submit { (session) throws(StoreError) in
             try session.probe()
         } complete: { result in

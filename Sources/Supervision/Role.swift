@@ -18,8 +18,9 @@ enum Role: Hashable, CustomStringConvertible {
 struct RestartDelay: Equatable {
     private var failures = 0
 
-    /// A process that ran this many seconds was fine: its end counts as the first again.
-    static let goodRun = 10.0
+    /// A process that ran this many seconds had started well: its end counts as the first again, so that whatever
+    /// was killed is back at once. One that can't start ends sooner.
+    static let goodRun = 0.5
     /// The longest delay in seconds.
     static let longest = 5.0
 

@@ -36,12 +36,18 @@ struct Supervisor: ~Copyable {
         let deadline = MonotonicTime.now + Self.readinessLimit
         while true {
             let ready = ReadinessProbe.isReady(listen)
-            if let ended = family.reap().first {
-                throw SupervisionError(
-                    .unavailable,
-                    "\(ended.role) (pid \(ended.identifier)) \(ended.reason) before the server was ready")
+            let ends = family.reap()
+            for ended in ends {
+                // Whoever ends by itself now would do so again; whoever was killed is started again.
+                guard case .signal = ended.reason else {
+                    throw SupervisionError(
+                        .unavailable,
+                        "\(ended.role) (pid \(ended.identifier)) \(ended.reason) before the server was ready")
+                }
+                planRestart(ended)
             }
-            if ready { return true }
+            restartDue()
+            if ready, ends.isEmpty { return true }
             guard MonotonicTime.now < deadline else {
                 throw SupervisionError(
                     .unavailable,
@@ -55,15 +61,21 @@ struct Supervisor: ~Copyable {
     /// Restarts what ends, until a signal asks to stop.
     mutating func run() {
         while true {
-            for ended in family.reap() {
-                let delay = family.planRestart(of: ended.role)
-                if ended.role == .nginx { nginxWaited = 0 }
-                let when = delay == 0 ? "now" : "in \(Seconds.format(delay)) s"
-                Console.error("\(ended.role) (pid \(ended.identifier)) \(ended.reason); restarting \(when)")
-            }
-            for role in family.due() { restart(role) }
+            for ended in family.reap() { planRestart(ended) }
+            restartDue()
             if signals.wait(until: family.nextRestart) == .stop { return }
         }
+    }
+
+    private mutating func planRestart(_ ended: Family.Ended) {
+        let delay = family.planRestart(of: ended.role)
+        if ended.role == .nginx { nginxWaited = 0 }
+        let when = delay == 0 ? "now" : "in \(Seconds.format(delay)) s"
+        Console.error("\(ended.role) (pid \(ended.identifier)) \(ended.reason); restarting \(when)")
+    }
+
+    private mutating func restartDue() {
+        for role in family.due() { restart(role) }
     }
 
     private mutating func restart(_ role: Role) {

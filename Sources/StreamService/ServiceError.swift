@@ -108,11 +108,11 @@ extension ServiceResponse {
     /// The one place where refusals become answers (PROTOCOL section 12.2).
     public init(_ error: ServiceError) {
         self.init(status: error.status)
-        add(HeaderName.contentType, "application/json")
-        add(HeaderName.cacheControl, "no-store")
+        add(HeaderName.contentType, fixed: "application/json")
+        add(HeaderName.cacheControl, fixed: "no-store")
         switch error.status {
-        case 405: add("Allow", "GET, HEAD, PUT, POST, DELETE, OPTIONS")
-        case 503, 507: add("Retry-After", "5")
+        case 405: add("Allow", fixed: "GET, HEAD, PUT, POST, DELETE, OPTIONS")
+        case 503, 507: add("Retry-After", fixed: "5")
         default: break
         }
         body = Array(#"{"error":{"code":"\#(error.code)","message":"\#(error.message)"}}"#.utf8)

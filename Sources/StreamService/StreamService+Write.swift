@@ -98,7 +98,7 @@ extension StreamService {
         if let location { response.add(HeaderName.location, location) }
         response.add(HeaderName.contentType, state.contentType)
         response.add(HeaderName.streamNextOffset, state.offset(tail))
-        if state.closed { response.add(HeaderName.streamClosed, "true") }
+        if state.closed { response.add(HeaderName.streamClosed, fixed: "true") }
         return response
     }
 

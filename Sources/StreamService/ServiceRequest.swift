@@ -63,7 +63,7 @@ public struct RequestHeaders: Sendable {
     private var fields: [(HeaderField, String)] = []
 
     /// Begins without any.
-    public init() {}
+    public init() { fields.reserveCapacity(4) }
 
     /// The value without white space around it; nil when the field is absent.
     public subscript(field: HeaderField) -> String? {

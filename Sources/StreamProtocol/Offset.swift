@@ -58,7 +58,9 @@ public struct Offset: Equatable, Hashable, Sendable {
         return String(decoding: bytes, as: UTF8.self)
     }
 
-    private static func write(_ number: Int64, to buffer: UnsafeMutableBufferPointer<UInt8>, endingAt end: Int) {
+    private static func write(
+        _ number: Int64, to buffer: UnsafeMutableBufferPointer<UInt8>, endingAt end: Int
+    ) {
         var rest = UInt64(truncatingIfNeeded: number)
         for index in stride(from: end, to: end - 16, by: -1) {
             buffer[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)

@@ -16,7 +16,8 @@ struct CachePolicy {
     func write(to response: inout ServiceResponse) {
         guard let life = secondsOfLife else {
             if isPrivate {
-                response.add(HeaderName.cacheControl, fixed: "private, max-age=60, stale-while-revalidate=300")
+                response.add(
+                    HeaderName.cacheControl, fixed: "private, max-age=60, stale-while-revalidate=300")
             } else {
                 response.add(HeaderName.cacheControl, fixed: "public, max-age=60, stale-while-revalidate=300")
             }

@@ -9,7 +9,8 @@ public enum Method: Equatable, Sendable {
     /// Reads a method name, which is case-sensitive (RFC 9110 section 9.1).
     public init(_ name: UnsafeBufferPointer<UInt8>) {
         func isName(_ known: StaticString) -> Bool {
-            name.count == known.utf8CodeUnitCount && name.indices.allSatisfy { name[$0] == known.utf8Start[$0] }
+            name.count == known.utf8CodeUnitCount
+                && name.indices.allSatisfy { name[$0] == known.utf8Start[$0] }
         }
         if isName("POST") {
             self = .post

@@ -71,6 +71,7 @@ extension WriteSession {
 
     /// Writes and removes a row, to see whether the data directory takes writes.
     public func probe() throws(StoreError) {
-        try connection.execute("INSERT OR REPLACE INTO purge VALUES (0, 0); DELETE FROM purge WHERE stream = 0")
+        try connection.execute(
+            "INSERT OR REPLACE INTO purge VALUES (0, 0); DELETE FROM purge WHERE stream = 0")
     }
 }

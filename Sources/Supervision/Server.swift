@@ -80,7 +80,9 @@ public enum Server {
     /// libfcgi takes buffers of 8 KiB and dozens of small strings for each request, more than glibc's
     /// per-thread cache holds by default: they then go through the heap, and a free of a large one tidies it
     /// up each time (glibc manual, Memory Allocation Tunables). What the operator has set wins.
-    private static let allocatorTuning = ["GLIBC_TUNABLES": "glibc.malloc.tcache_max=16384:glibc.malloc.tcache_count=128"]
+    private static let allocatorTuning = [
+        "GLIBC_TUNABLES": "glibc.malloc.tcache_max=16384:glibc.malloc.tcache_count=128"
+    ]
 
     /// The resolved settings replace every `DS_*` variable, `DS_CONFIG` too: children read no file.
     static func childEnvironment(settings: Settings, environment: [String: String]) -> [String: String] {

@@ -8,7 +8,7 @@ extension WriteSession {
         statements.expired.bind(1, now)
         statements.expired.bind(2, Int64(limit))
         while try statements.expired.step() { expired.append(StreamState(row: statements.expired)) }
-        for state in expired { try remove(state) }
+        for state in expired { try end(state) }
         return expired.count
     }
 

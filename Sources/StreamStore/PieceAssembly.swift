@@ -34,7 +34,8 @@ struct PieceAssembly {
         if isJSON {
             return addMessages(record.blob(2), payload, skip: Int(skip), units: Int(units)) && end < bound
         }
-        return addBytes(payload[min(Int(skip), payload.count)..<min(Int(units), payload.count)]) && end < bound
+        return addBytes(payload[min(Int(skip), payload.count)..<min(Int(units), payload.count)])
+            && end < bound
     }
 
     private mutating func addBytes(_ rest: Slice<UnsafeRawBufferPointer>) -> Bool {

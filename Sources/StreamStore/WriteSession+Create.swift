@@ -52,7 +52,9 @@ extension WriteSession {
             return .refused(.sourceMediaType)
         }
         let offset = fork.offset ?? source.offset(head.tail)
-        guard offset.position <= head.tail, offset.incarnation == 0 || offset.incarnation == source.incarnation else {
+        guard offset.position <= head.tail,
+            offset.incarnation == 0 || offset.incarnation == source.incarnation
+        else {
             return .refused(.forkOffset)
         }
         let inherited = try lineage(of: source)

@@ -47,6 +47,7 @@ public final class GroupCommitter: Sendable {
         try lock.lock()
         defer { lock.unlock() }
         let session = try WriteSession(files)
+        Schema.extendLog(files)
         // The session goes to its thread and is used there alone.
         nonisolated(unsafe) let owned = session
         let started = NamedThread("commit") { [self] in run(owned, lock) }

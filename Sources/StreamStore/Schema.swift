@@ -97,6 +97,28 @@ enum Schema {
         return connection
     }
 
+    /// Bytes that the write-ahead log has from the start.
+    private static let logSize = 32 << 20
+
+    /// Gives the write-ahead log its usual size, so that commits overwrite it in place: one that makes the file
+    /// longer has its fdatasync(2) write the inode too. SQLite takes zeros for the end of the log, since no frame
+    /// has a checksum of zero (https://sqlite.org/fileformat2.html#walformat). Call it with the write lock held.
+    ///
+    /// A failure costs speed only, so none is reported.
+    static func extendLog(_ files: StoreFiles) {
+        let descriptor = open(files.hotLog + "-wal", O_WRONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        let zeros = [UInt8](repeating: 0, count: 1 << 20)
+        var size = Int(lseek(descriptor, 0, SEEK_END))
+        while size >= 0, size < logSize {
+            let written = pwrite(descriptor, zeros, min(zeros.count, logSize - size), size)
+            guard written > 0 else { return }
+            size += written
+        }
+        fdatasync(descriptor)
+    }
+
     /// Opens the hot log for reading. The connection may write WAL bookkeeping but no data.
     static func openForReading(_ files: StoreFiles) throws(StoreError) -> SQLiteConnection {
         let connection = try SQLiteConnection(path: files.hotLog, readOnly: false)

@@ -249,7 +249,9 @@ import Testing
     @Test func producerHeadersSayWhatIsStored() throws {
         let server = try Server()
         try server.put("s")
-        for sequence in Int64(0)...2 { #expect(try server.post("s", "abc", producer(2, sequence)).status == 200) }
+        for sequence in Int64(0)...2 {
+            #expect(try server.post("s", "abc", producer(2, sequence)).status == 200)
+        }
         let duplicate = try server.post("s", "other", producer(2, 0))
         #expect(duplicate.status == 204 && duplicate.next == 9)
         #expect(duplicate["Producer-Epoch"] == "2" && duplicate["Producer-Seq"] == "2")

@@ -13,3 +13,8 @@ static inline int ds_sqlite3_bind_text_transient(sqlite3_stmt *s, int i, const u
 static inline int ds_sqlite3_no_checkpoint_on_close(sqlite3 *db) {
     return sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)0);
 }
+
+/* Statistics of SQLite's allocator cost a mutex with each allocation. Before the first connection only. */
+static inline int ds_sqlite3_without_statistics(void) {
+    return sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}

@@ -62,8 +62,16 @@ final class FastCGIConnection {
 
     /// Answers and finishes the request.
     func send(_ response: ServiceResponse) {
-        let head = StatusLine.text(response)
-        put(head)
+        put("Status: ")
+        put(number: response.status)
+        put(StatusLine.reason(response.status))
+        put(response.head)
+        if response.hasBody, response.sendsLength {
+            put("Content-Length: ")
+            put(number: response.body.count)
+            put("\r\n")
+        }
+        put("\r\n")
         if response.body.count > FastCGIConnection.directFrom {
             FCGX_FFlush(request.pointee.out)
             sendDirectly(response.body)
@@ -71,6 +79,17 @@ final class FastCGIConnection {
             put(response.body)
         }
         FCGX_Finish_r(request)
+    }
+
+    private func put(_ text: StaticString) {
+        text.utf8Start.withMemoryRebound(to: CChar.self, capacity: text.utf8CodeUnitCount) { start in
+            _ = FCGX_PutStr(start, Int32(text.utf8CodeUnitCount), request.pointee.out)
+        }
+    }
+
+    private func put(number: Int) {
+        if number >= 10 { put(number: number / 10) }
+        FCGX_PutChar(Int32(UInt8(ascii: "0")) + Int32(number % 10), request.pointee.out)
     }
 
     private func put(_ bytes: [UInt8]) {
@@ -130,49 +149,31 @@ final class FastCGIConnection {
     }
 }
 
-/// The CGI head of an answer (RFC 3875 section 6).
+/// The status line of an answer (RFC 3875 section 6.3.3).
 enum StatusLine {
-    static func text(_ response: ServiceResponse) -> [UInt8] {
-        var head: [UInt8] = []
-        head.reserveCapacity(response.head.count + 64)
-        head.append(contentsOf: "Status: ".utf8)
-        head.append(contentsOf: String(response.status).utf8)
-        // nginx passes the words on as they are, and sends none of its own.
-        head.append(UInt8(ascii: " "))
-        head.append(contentsOf: reason(response.status).utf8)
-        head.append(contentsOf: "\r\n".utf8)
-        head.append(contentsOf: response.head)
-        if response.hasBody, response.sendsLength {
-            head.append(contentsOf: "Content-Length: ".utf8)
-            head.append(contentsOf: String(response.body.count).utf8)
-            head.append(contentsOf: "\r\n".utf8)
-        }
-        head.append(contentsOf: "\r\n".utf8)
-        return head
-    }
-
-    /// The reason phrases of RFC 9110 section 15 and its extensions.
-    private static func reason(_ status: Int) -> String {
+    /// What follows the number: the phrase of RFC 9110 section 15 or its extensions. nginx passes it on, and
+    /// has none of its own for an answer without one.
+    static func reason(_ status: Int) -> StaticString {
         switch status {
-        case 200: "OK"
-        case 201: "Created"
-        case 204: "No Content"
-        case 304: "Not Modified"
-        case 400: "Bad Request"
-        case 403: "Forbidden"
-        case 404: "Not Found"
-        case 405: "Method Not Allowed"
-        case 409: "Conflict"
-        case 410: "Gone"
-        case 413: "Content Too Large"
-        case 414: "URI Too Long"
-        case 415: "Unsupported Media Type"
-        case 431: "Request Header Fields Too Large"
-        case 500: "Internal Server Error"
-        case 501: "Not Implemented"
-        case 503: "Service Unavailable"
-        case 507: "Insufficient Storage"
-        default: "Unknown"
+        case 200: " OK\r\n"
+        case 201: " Created\r\n"
+        case 204: " No Content\r\n"
+        case 304: " Not Modified\r\n"
+        case 400: " Bad Request\r\n"
+        case 403: " Forbidden\r\n"
+        case 404: " Not Found\r\n"
+        case 405: " Method Not Allowed\r\n"
+        case 409: " Conflict\r\n"
+        case 410: " Gone\r\n"
+        case 413: " Content Too Large\r\n"
+        case 414: " URI Too Long\r\n"
+        case 415: " Unsupported Media Type\r\n"
+        case 431: " Request Header Fields Too Large\r\n"
+        case 500: " Internal Server Error\r\n"
+        case 501: " Not Implemented\r\n"
+        case 503: " Service Unavailable\r\n"
+        case 507: " Insufficient Storage\r\n"
+        default: " Unknown\r\n"
         }
     }
 }

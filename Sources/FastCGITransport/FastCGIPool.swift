@@ -21,7 +21,9 @@ public final class FastCGIPool: Sendable {
         log: Logger
     ) {
         let flags = fcntl(listener, F_GETFL)
-        guard FCGX_Init() == 0, flags >= 0, fcntl(listener, F_SETFL, flags | O_NONBLOCK) == 0 else { return nil }
+        guard FCGX_Init() == 0, flags >= 0, fcntl(listener, F_SETFL, flags | O_NONBLOCK) == 0 else {
+            return nil
+        }
         var threads: [FastCGIThread] = []
         for _ in 0..<max(1, count) {
             guard

@@ -9,14 +9,6 @@ enum FastCGIRequest {
     private static let maximumHeader = 8_192
     private static let maximumHeaders = 32_768
 
-    private static let fields: [(name: [UInt8], field: HeaderField)] = HeaderField.allCases.compactMap {
-        field in
-        // CGI gives the content type a name of its own.
-        if field == .contentType { return nil }
-        let upper = field.name.uppercased().utf8.map { $0 == UInt8(ascii: "-") ? UInt8(ascii: "_") : $0 }
-        return (Array("HTTP_".utf8) + upper, field)
-    }
-
     static func read(_ connection: FastCGIConnection, maximumBody: Int) -> ServiceRequest {
         var method = Method.other
         var target = ""
@@ -36,10 +28,10 @@ enum FastCGIRequest {
             let bytes = pointer.withMemoryRebound(to: UInt8.self, capacity: length) {
                 UnsafeBufferPointer(start: $0, count: length)
             }
-            guard let equals = bytes.firstIndex(of: UInt8(ascii: "=")) else { continue }
-            let name = UnsafeBufferPointer(rebasing: bytes[..<equals])
-            let value = UnsafeBufferPointer(rebasing: bytes[(equals + 1)...])
-            if name.starts(with: "HTTP_".utf8) {
+            guard let mark = bytes.firstIndex(of: UInt8(ascii: "=")) else { continue }
+            let name = UnsafeBufferPointer(rebasing: bytes[..<mark])
+            let value = UnsafeBufferPointer(rebasing: bytes[(mark + 1)...])
+            if begins(name, with: "HTTP_") {
                 headerBytes += bytes.count
                 if value.count > maximumHeader { tooLarge = true }
                 guard let field = field(named: name) else { continue }
@@ -50,19 +42,19 @@ enum FastCGIRequest {
                 } else {
                     headers.add(field, field.isOrdered ? latin1(value) : text(value))
                 }
-            } else if name.elementsEqual("REQUEST_METHOD".utf8) {
+            } else if equals(name, "REQUEST_METHOD") {
                 method = Method(value)
-            } else if name.elementsEqual("REQUEST_URI".utf8) {
+            } else if equals(name, "REQUEST_URI") {
                 target = text(value)
-            } else if name.elementsEqual("CONTENT_TYPE".utf8) {
+            } else if equals(name, "CONTENT_TYPE") {
                 if !value.isEmpty { headers.add(.contentType, text(value)) }
-            } else if name.elementsEqual("CONTENT_LENGTH".utf8) {
-                contentLength = Int(text(value)) ?? 0
-            } else if name.elementsEqual("REQUEST_SCHEME".utf8) {
-                scheme = text(value)
-            } else if name.elementsEqual("DS_UNCACHED".utf8) {
-                mayBeStored = value.elementsEqual("0".utf8)
-            } else if name.elementsEqual("DS_IF_NONE_MATCH".utf8) {
+            } else if equals(name, "CONTENT_LENGTH") {
+                contentLength = number(value)
+            } else if equals(name, "REQUEST_SCHEME") {
+                if equals(value, "https") { scheme = "https" }
+            } else if equals(name, "DS_UNCACHED") {
+                mayBeStored = equals(value, "0")
+            } else if equals(name, "DS_IF_NONE_MATCH") {
                 clientEntityTags = text(value)
             }
         }
@@ -86,12 +78,39 @@ enum FastCGIRequest {
         return request
     }
 
+    private static let fields: [(name: StaticString, field: HeaderField)] = [
+        ("HTTP_AUTHORIZATION", .authorization), ("HTTP_CONTENT_ENCODING", .contentEncoding),
+        ("HTTP_HOST", .host), ("HTTP_IF_NONE_MATCH", .ifNoneMatch), ("HTTP_PRODUCER_EPOCH", .producerEpoch),
+        ("HTTP_PRODUCER_ID", .producerID), ("HTTP_PRODUCER_SEQ", .producerSequence),
+        ("HTTP_STREAM_CLOSED", .streamClosed), ("HTTP_STREAM_EXPIRES_AT", .streamExpiresAt),
+        ("HTTP_STREAM_FORK_OFFSET", .streamForkOffset), ("HTTP_STREAM_FORK_SUB_OFFSET", .streamForkSubOffset),
+        ("HTTP_STREAM_FORKED_FROM", .streamForkedFrom), ("HTTP_STREAM_SEQ", .streamSequence),
+        ("HTTP_STREAM_TTL", .streamTTL),
+    ]
+
     private static func field(named name: UnsafeBufferPointer<UInt8>) -> HeaderField? {
-        for candidate in fields
-        where candidate.name.count == name.count && candidate.name.elementsEqual(name) {
-            return candidate.field
-        }
+        for candidate in fields where equals(name, candidate.name) { return candidate.field }
         return nil
+    }
+
+    private static func begins(_ bytes: UnsafeBufferPointer<UInt8>, with text: StaticString) -> Bool {
+        guard bytes.count >= text.utf8CodeUnitCount, let start = bytes.baseAddress else { return false }
+        return memcmp(start, text.utf8Start, text.utf8CodeUnitCount) == 0
+    }
+
+    private static func equals(_ bytes: UnsafeBufferPointer<UInt8>, _ text: StaticString) -> Bool {
+        bytes.count == text.utf8CodeUnitCount && begins(bytes, with: text)
+    }
+
+    /// A length as nginx writes it; 0 for anything else.
+    private static func number(_ bytes: UnsafeBufferPointer<UInt8>) -> Int {
+        guard bytes.count <= 18 else { return .max }
+        var value = 0
+        for byte in bytes {
+            guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return 0 }
+            value = value * 10 + Int(byte - UInt8(ascii: "0"))
+        }
+        return value
     }
 
     private static func text(_ bytes: UnsafeBufferPointer<UInt8>) -> String {

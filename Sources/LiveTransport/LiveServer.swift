@@ -20,13 +20,16 @@ public final class LiveServer: Sendable {
     /// Threads that read for readers who are behind.
     private static let readerThreads = 2
 
+    /// Connections that may wait to be accepted.
+    private static let backlog: Int32 = 4_096
+
     /// Starts to serve.
     ///
     /// - Parameters:
-    ///   - liveSocket: path of the socket for nginx; an older file there is replaced.
-    ///   - wakeSocket: path of the socket for the workers; likewise.
+    ///   - liveSocket: descriptor of the listening socket for nginx.
+    ///   - wakeSocket: path of the socket for the workers; an older file there is replaced.
     public init(
-        liveSocket: String, wakeSocket: String, loops: Int, reads: LiveReads, files: StoreFiles,
+        liveSocket: Int32, wakeSocket: String, loops: Int, reads: LiveReads, files: StoreFiles,
         options: LiveOptions, log: Logger
     ) throws {
         group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
@@ -40,12 +43,10 @@ public final class LiveServer: Sendable {
         }
         for hub in hubs { hub.start() }
         self.hubs = hubs
-        listeners = [
-            try LiveServer.listenForWakeUps(wakeSocket, group, hubs),
-            try LiveServer.listenForRequests(liveSocket, group, hubs),
-        ]
-        // nginx reaches the socket by its group.
-        for path in [wakeSocket, liveSocket] { chmod(path, 0o660) }
+        // The workers' socket comes last: who can reach it knows that the live process is ready.
+        let requests = try LiveServer.listenForRequests(liveSocket, group, hubs)
+        listeners = [requests, try LiveServer.listenForWakeUps(wakeSocket, group, hubs)]
+        chmod(wakeSocket, 0o600)
     }
 
     /// Answers what waits, ends the event streams, and stops.
@@ -57,11 +58,10 @@ public final class LiveServer: Sendable {
     }
 
     private static func listenForRequests(
-        _ path: String, _ group: MultiThreadedEventLoopGroup, _ hubs: [LiveHub]
+        _ socket: Int32, _ group: MultiThreadedEventLoopGroup, _ hubs: [LiveHub]
     ) throws -> any Channel {
-        try ServerBootstrap(group: group)
-            // nginx gets an error at once, not a wait, when the queue of a Unix socket is full.
-            .serverChannelOption(.backlog, value: 4_096)
+        let channel =
+            try ServerBootstrap(group: group)
             .childChannelOption(
                 .writeBufferWaterMark,
                 value: .init(low: LiveOptions.highWatermark / 2, high: LiveOptions.highWatermark)
@@ -74,7 +74,11 @@ public final class LiveServer: Sendable {
                         decoder, RequestHandler(hub: hub, decoder: decoder))
                 }
             }
-            .bind(unixDomainSocketPath: path, cleanupExistingSocketFile: true).wait()
+            .withBoundSocket(socket).wait()
+        // SwiftNIO has listened anew with a queue of 128. nginx gets an error at once, not a wait, when the queue
+        // of a Unix socket is full.
+        listen(socket, LiveServer.backlog)
+        return channel
     }
 
     private static func listenForWakeUps(

@@ -115,7 +115,8 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
             for value in head.headers[field.name] { headers.add(field, value) }
         }
         return ServiceRequest(
-            method: Method(head.method.rawValue.utf8), target: RequestTarget(raw: head.uri), headers: headers)
+            method: head.method == .GET ? .get : .other, target: RequestTarget(raw: head.uri),
+            headers: headers)
     }
 
     private static func statusLine(_ response: ServiceResponse, in allocator: ByteBufferAllocator)

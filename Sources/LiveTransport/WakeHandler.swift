@@ -8,12 +8,15 @@ final class WakeHandler: ChannelInboundHandler {
     private let hubs: [LiveHub]
     private var rest = ByteBuffer()
     private var changed: Set<Int64> = []
+    /// Whether the peer has said anything: a probe of readiness has not.
+    private var isWorker = false
 
     init(hubs: [LiveHub]) { self.hubs = hubs }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var buffer = unwrapInboundIn(data)
         rest.writeBuffer(&buffer)
+        isWorker = true
         while rest.readableBytes >= WakeMessage.size,
             let id = rest.readInteger(endianness: .little, as: Int64.self)
         {
@@ -38,6 +41,7 @@ final class WakeHandler: ChannelInboundHandler {
 
     /// A worker that was killed may have committed without saying so.
     func channelInactive(context: ChannelHandlerContext) {
+        guard isWorker else { return }
         for hub in hubs { hub.loop.execute { hub.changedAll() } }
     }
 

@@ -17,6 +17,10 @@ public struct ServerProcess: Sendable {
     public let log: Logger
     private let name: String
 
+    /// The supervisor hands the listening socket over as this descriptor, so that connections wait there while a
+    /// process is restarted.
+    public static let listenDescriptor: Int32 = 3
+
     /// Begins a process: it ends with its supervisor, reads its settings from the environment, and leaves
     /// SIGTERM and SIGINT to `onTermination` or `waitForTermination`.
     public init(name: String) {
@@ -64,13 +68,14 @@ public struct ServerProcess: Sendable {
 
     /// The service over a committer.
     public func makeService(_ committer: GroupCommitter) -> StreamService {
-        let liveSocket = layout.liveSocket
+        // The live process makes this socket itself, and only when it is ready.
+        let wakeSocket = layout.wakeSocket
         return StreamService(
             options: StreamService.Options(
                 maximumBody: settings.maxBodyBytes, readChunk: settings.readChunkBytes,
                 publicURL: settings.publicURL, clock: ServerProcess.milliseconds,
                 othersAreReady: {
-                    let descriptor = ds_connect_unix(liveSocket)
+                    let descriptor = ds_connect_unix(wakeSocket)
                     guard descriptor >= 0 else { return false }
                     close(descriptor)
                     return true

@@ -11,7 +11,7 @@ public enum EntityTag {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(96)
         bytes.append(UInt8(ascii: "\""))
-        bytes.append(contentsOf: String(instance, radix: 36).utf8)
+        writeBase36(instance, to: &bytes)
         bytes.append(UInt8(ascii: ":"))
         if let start {
             start.write(to: &bytes)
@@ -23,6 +23,12 @@ public enum EntityTag {
         if reachesClosedTail { bytes.append(contentsOf: ":c".utf8) }
         bytes.append(UInt8(ascii: "\""))
         return bytes
+    }
+
+    private static func writeBase36(_ number: Int64, to bytes: inout [UInt8]) {
+        if number >= 36 { writeBase36(number / 36, to: &bytes) }
+        let digit = UInt8(truncatingIfNeeded: number % 36)
+        bytes.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10)
     }
 
     /// Whether an `If-None-Match` value (several lines joined with commas) matches a tag, by the weak

@@ -43,26 +43,28 @@ public struct Offset: Equatable, Hashable, Sendable {
 
     /// The text form, as bytes behind what `bytes` holds already.
     public func write(to bytes: inout [UInt8]) {
-        writeGroup(incarnation, to: &bytes)
-        bytes.append(UInt8(ascii: "_"))
-        writeGroup(position, to: &bytes)
+        withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Offset.textLength) { buffer in
+            Offset.write(incarnation, to: buffer, endingAt: 15)
+            buffer[16] = UInt8(ascii: "_")
+            Offset.write(position, to: buffer, endingAt: 32)
+            bytes.append(contentsOf: buffer)
+        }
     }
 
     /// The text form.
     public var text: String {
-        String(unsafeUninitializedCapacity: Offset.textLength) { buffer in
-            var bytes: [UInt8] = []
-            bytes.reserveCapacity(Offset.textLength)
-            write(to: &bytes)
-            return buffer.update(fromContentsOf: bytes)
-        }
+        var bytes: [UInt8] = []
+        write(to: &bytes)
+        return String(decoding: bytes, as: UTF8.self)
     }
 
-    private func writeGroup(_ number: Int64, to bytes: inout [UInt8]) {
-        var divisor: Int64 = 1_000_000_000_000_000
-        while divisor > 0 {
-            bytes.append(UInt8(ascii: "0") + UInt8(truncatingIfNeeded: number / divisor % 10))
-            divisor /= 10
+    private static func write(
+        _ number: Int64, to buffer: UnsafeMutableBufferPointer<UInt8>, endingAt end: Int
+    ) {
+        var rest = UInt64(truncatingIfNeeded: number)
+        for index in stride(from: end, to: end - 16, by: -1) {
+            buffer[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+            rest /= 10
         }
     }
 }

@@ -65,6 +65,41 @@ public struct RequestTarget: Sendable {
 
     /// Judges a path, without a query.
     public static func route(path: String) -> Route {
+        plainRoute(path: path) ?? anyRoute(path: path)
+    }
+
+    /// The usual case, decided in one pass without taking the path apart: a stream of the default project
+    /// whose name needs no normalisation. Nil for all others.
+    private static func plainRoute(path: String) -> Route? {
+        let root: StaticString = "/v1/stream/"
+        let length = root.utf8CodeUnitCount
+        return path.utf8.withContiguousStorageIfAvailable { bytes -> Route? in
+            guard bytes.count > length, (0..<length).allSatisfy({ bytes[$0] == root.utf8Start[$0] }) else {
+                return nil
+            }
+            // A segment that begins with a dot or an underscore might be a dot segment or the control API.
+            var atStart = true
+            for byte in bytes[length...] {
+                switch byte {
+                case UInt8(ascii: "/"):
+                    if atStart { return nil }
+                    atStart = true
+                    continue
+                case UInt8(ascii: "."), UInt8(ascii: "_"): if atStart { return nil }
+                case UInt8(ascii: "%"), UInt8(ascii: "\\"), 0..<0x20, 0x7F...: return nil
+                default: break
+                }
+                atStart = false
+            }
+            if atStart { return nil }
+            let relative = UnsafeBufferPointer(rebasing: bytes[length...])
+            return .stream(
+                StreamName(
+                    project: StreamName.defaultProject, path: String(decoding: relative, as: UTF8.self)))
+        } ?? nil
+    }
+
+    private static func anyRoute(path: String) -> Route {
         guard let normalised = PathNormaliser.normalise(path) else { return .unsafe }
         guard normalised.utf8.first == UInt8(ascii: "/") else { return .unknown }
         if normalised == "/healthz" { return .health }
@@ -103,7 +138,6 @@ enum PathNormaliser {
     /// is unsafe: dot segments, escaped or raw backslashes, escaped slashes, control characters, broken
     /// escapes, bytes that are not UTF-8.
     static func normalise(_ path: String) -> String? {
-        if isPlain(path) { return path }
         var output: [UInt8] = []
         var decoded: [UInt8] = []
         let bytes = Array(path.utf8)
@@ -135,26 +169,6 @@ enum PathNormaliser {
         guard String(validating: decoded, as: UTF8.self) != nil else { return nil }
         let text = String(decoding: output, as: UTF8.self)
         return hasDotSegment(text) ? nil : text
-    }
-
-    /// Whether nothing in the path needs work: the usual case, decided in one pass.
-    private static func isPlain(_ path: String) -> Bool {
-        var segmentLength = 0
-        var dots = 0
-        for byte in path.utf8 {
-            switch byte {
-            case UInt8(ascii: "/"):
-                if dots > 0, dots == segmentLength, dots <= 2 { return false }
-                segmentLength = 0
-                dots = 0
-                continue
-            case UInt8(ascii: "."): dots += 1
-            case UInt8(ascii: "%"), UInt8(ascii: "\\"), 0..<0x20, 0x7F...: return false
-            default: break
-            }
-            segmentLength += 1
-        }
-        return !(dots > 0 && dots == segmentLength && dots <= 2)
     }
 
     private static func hasDotSegment(_ path: String) -> Bool {

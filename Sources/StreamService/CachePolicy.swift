@@ -12,24 +12,29 @@ struct CachePolicy {
     /// Streams that live shorter than this get no `stale-while-revalidate`: 60 s fresh plus 300 s stale.
     private static let staleLimit: Int64 = 360
 
-    /// `Cache-Control` of an answer that may be kept.
-    var cacheControl: String {
-        let life = secondsOfLife
-        let age = min(CachePolicy.maximumAge, life ?? CachePolicy.maximumAge)
-        guard age > 0 else { return "no-store" }
+    /// Writes the `Cache-Control` of an answer that may be kept.
+    func write(to response: inout ServiceResponse) {
+        guard let life = secondsOfLife else {
+            if isPrivate {
+                response.add(
+                    HeaderName.cacheControl, fixed: "private, max-age=60, stale-while-revalidate=300")
+            } else {
+                response.add(HeaderName.cacheControl, fixed: "public, max-age=60, stale-while-revalidate=300")
+            }
+            return
+        }
+        let age = min(CachePolicy.maximumAge, life)
         let scope = isPrivate ? "private" : "public"
-        if let life, life < CachePolicy.staleLimit { return "\(scope), max-age=\(age)" }
-        return "\(scope), max-age=\(age), stale-while-revalidate=300"
+        let stale = life < CachePolicy.staleLimit ? "" : ", stale-while-revalidate=300"
+        response.add(HeaderName.cacheControl, age > 0 ? "\(scope), max-age=\(age)\(stale)" : "no-store")
     }
 
-    /// How long nginx may answer from its copy before it asks again, in seconds; 0: it keeps none.
+    /// Whether nginx may answer from its copy, for one second until it asks again.
     ///
     /// Only pieces that end before the tail are kept, since a reader must see its own writes, and never
-    /// those of streams that end by time. One second, after which nginx asks by entity tag and gets a
-    /// 304 without a body: so the copy is used for as long as the stream exists, and no longer.
-    func proxySeconds(reachesTail: Bool) -> Int {
-        reachesTail || isPrivate || state.lifetime != .unlimited ? 0 : 1
-    }
+    /// those of streams that end by time. After the second nginx asks by entity tag and gets a 304 without
+    /// a body: so the copy is used for as long as the stream exists, and no longer.
+    func isStorable(reachesTail: Bool) -> Bool { !reachesTail && !isPrivate && state.lifetime == .unlimited }
 
     private var secondsOfLife: Int64? {
         switch state.lifetime {

@@ -133,15 +133,15 @@ public struct LiveReads: Sendable {
 
     private func head(of stream: EventStream, tail: Int64) -> ServiceResponse {
         var response = ServiceResponse(status: 200)
-        response.add(HeaderName.contentType, "text/event-stream")
-        response.add(HeaderName.cacheControl, "no-cache")
-        if stream.encoding == .base64 { response.add("Stream-SSE-Data-Encoding", "base64") }
+        response.add(HeaderName.contentType, fixed: "text/event-stream")
+        response.add(HeaderName.cacheControl, fixed: "no-cache")
+        if stream.encoding == .base64 { response.add("Stream-SSE-Data-Encoding", fixed: "base64") }
         if stream.state.closed, stream.position >= tail {
             response.add(HeaderName.streamNextOffset, stream.state.offset(tail))
-            response.add(HeaderName.streamUpToDate, "true")
-            response.add(HeaderName.streamClosed, "true")
+            response.add(HeaderName.streamUpToDate, fixed: "true")
+            response.add(HeaderName.streamClosed, fixed: "true")
         }
-        response.add("X-Accel-Buffering", "no")
+        response.add("X-Accel-Buffering", fixed: "no")
         return response
     }
 }

@@ -47,18 +47,22 @@ enum ReadAnswers {
         let policy = CachePolicy(state: state, isPrivate: conditions.isPrivate, now: now)
         var response = ServiceResponse(status: notModified ? 304 : 200)
         if conditions.cursor == nil {
-            let seconds = conditions.mayBeStored ? policy.proxySeconds(reachesTail: piece.reachesTail) : 0
-            response.add(HeaderName.proxyExpires, String(seconds))
+            let isStored = conditions.mayBeStored && policy.isStorable(reachesTail: piece.reachesTail)
+            response.add(HeaderName.proxyExpires, fixed: isStored ? "1" : "0")
         }
         if !notModified { response.add(HeaderName.contentType, state.contentType) }
         response.add(HeaderName.streamNextOffset, next)
-        if piece.reachesTail { response.add(HeaderName.streamUpToDate, "true") }
-        if piece.reachesClosedTail { response.add(HeaderName.streamClosed, "true") }
+        if piece.reachesTail { response.add(HeaderName.streamUpToDate, fixed: "true") }
+        if piece.reachesClosedTail { response.add(HeaderName.streamClosed, fixed: "true") }
         if let cursor = conditions.cursor { response.add(HeaderName.streamCursor, String(cursor)) }
         if conditions.isTagged { response.add(HeaderName.entityTag, tag) }
         // Asked for again, `now` means something else.
         let keepable = conditions.isTagged && (!piece.isEmpty || piece.reachesClosedTail)
-        response.add(HeaderName.cacheControl, keepable ? policy.cacheControl : "no-store")
+        if keepable {
+            policy.write(to: &response)
+        } else {
+            response.add(HeaderName.cacheControl, fixed: "no-store")
+        }
         if !notModified { response.body = piece.content }
         return response
     }
@@ -66,12 +70,12 @@ enum ReadAnswers {
     /// 200 for `offset=now`: the tail, without content.
     static func tail(_ piece: StreamPiece) -> ServiceResponse {
         var response = ServiceResponse(status: 200)
-        response.add(HeaderName.proxyExpires, "0")
+        response.add(HeaderName.proxyExpires, fixed: "0")
         response.add(HeaderName.contentType, piece.state.contentType)
         response.add(HeaderName.streamNextOffset, piece.state.offset(piece.tail))
-        response.add(HeaderName.streamUpToDate, "true")
-        if piece.state.closed { response.add(HeaderName.streamClosed, "true") }
-        response.add(HeaderName.cacheControl, "no-store")
+        response.add(HeaderName.streamUpToDate, fixed: "true")
+        if piece.state.closed { response.add(HeaderName.streamClosed, fixed: "true") }
+        response.add(HeaderName.cacheControl, fixed: "no-store")
         response.body = piece.content
         return response
     }
@@ -82,13 +86,13 @@ enum ReadAnswers {
     static func nothing(at tail: Offset, cursor: Int64?) -> ServiceResponse {
         var response = ServiceResponse(status: 204)
         response.add(HeaderName.streamNextOffset, tail)
-        response.add(HeaderName.streamUpToDate, "true")
+        response.add(HeaderName.streamUpToDate, fixed: "true")
         if let cursor {
             response.add(HeaderName.streamCursor, String(cursor))
         } else {
-            response.add(HeaderName.streamClosed, "true")
+            response.add(HeaderName.streamClosed, fixed: "true")
         }
-        response.add(HeaderName.cacheControl, "no-store")
+        response.add(HeaderName.cacheControl, fixed: "no-store")
         return response
     }
 }

@@ -60,8 +60,15 @@ public struct ServiceError: Error, Equatable, Sendable {
         400, "OFFSET_INVALID", "Stream-Fork-Offset is not a token of this server")
     static let forkSubOffsetInvalid = ServiceError(
         400, "FORK_INVALID", "Stream-Fork-Sub-Offset is a whole number without sign or leading zeros")
-    static let forksUnsupported = ServiceError(
-        501, "FORKS_UNSUPPORTED", "this version of the server can't create forks")
+    static let noSource = ServiceError(404, "SOURCE_NOT_FOUND", "Stream-Forked-From names no stream here")
+    static let sourceGone = ServiceError(409, "SOURCE_GONE", "the source was deleted")
+    static let sourceMediaType = ServiceError(
+        409, "CONTENT_TYPE_MISMATCH", "a fork has the content type of its source")
+    static let forkOffsetBeyond = ServiceError(
+        400, "FORK_OFFSET_INVALID", "Stream-Fork-Offset is beyond the source's tail, or of another stream")
+    static let forkSubOffsetBeyond = ServiceError(
+        400, "FORK_OFFSET_INVALID",
+        "Stream-Fork-Sub-Offset leads beyond the append behind the offset, or beyond the tail")
     static let streamExists = ServiceError(
         409, "STREAM_EXISTS", "a stream with another configuration is at this URL")
     static let nameHeld = ServiceError(
@@ -108,11 +115,11 @@ extension ServiceResponse {
     /// The one place where refusals become answers (PROTOCOL section 12.2).
     public init(_ error: ServiceError) {
         self.init(status: error.status)
-        add(HeaderName.contentType, "application/json")
-        add(HeaderName.cacheControl, "no-store")
+        add(HeaderName.contentType, fixed: "application/json")
+        add(HeaderName.cacheControl, fixed: "no-store")
         switch error.status {
-        case 405: add("Allow", "GET, HEAD, PUT, POST, DELETE, OPTIONS")
-        case 503, 507: add("Retry-After", "5")
+        case 405: add("Allow", fixed: "GET, HEAD, PUT, POST, DELETE, OPTIONS")
+        case 503, 507: add("Retry-After", fixed: "5")
         default: break
         }
         body = Array(#"{"error":{"code":"\#(error.code)","message":"\#(error.message)"}}"#.utf8)

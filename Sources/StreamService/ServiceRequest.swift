@@ -7,16 +7,26 @@ public enum Method: Equatable, Sendable {
     case other
 
     /// Reads a method name, which is case-sensitive (RFC 9110 section 9.1).
-    public init(_ name: some Sequence<UInt8>) {
-        let known: [(StaticString, Method)] = [
-            ("GET", .get), ("POST", .post), ("PUT", .put), ("HEAD", .head), ("DELETE", .delete),
-            ("OPTIONS", .options),
-        ]
-        let bytes = Array(name)
-        self =
-            known.first { candidate, _ in
-                candidate.withUTF8Buffer { $0.elementsEqual(bytes) }
-            }?.1 ?? .other
+    public init(_ name: UnsafeBufferPointer<UInt8>) {
+        func isName(_ known: StaticString) -> Bool {
+            name.count == known.utf8CodeUnitCount
+                && name.indices.allSatisfy { name[$0] == known.utf8Start[$0] }
+        }
+        if isName("POST") {
+            self = .post
+        } else if isName("GET") {
+            self = .get
+        } else if isName("PUT") {
+            self = .put
+        } else if isName("HEAD") {
+            self = .head
+        } else if isName("DELETE") {
+            self = .delete
+        } else if isName("OPTIONS") {
+            self = .options
+        } else {
+            self = .other
+        }
     }
 }
 
@@ -54,7 +64,7 @@ public struct RequestHeaders: Sendable {
     private var fields: [(HeaderField, String)] = []
 
     /// Begins without any.
-    public init() {}
+    public init() { fields.reserveCapacity(4) }
 
     /// The value without white space around it; nil when the field is absent.
     public subscript(field: HeaderField) -> String? {

@@ -20,29 +20,44 @@ public struct ServiceResponse: Sendable {
     /// Begins an answer.
     public init(status: Int) {
         self.status = status
-        head.reserveCapacity(256)
+        head.reserveCapacity(320)
     }
 
     /// Adds a header line.
     public mutating func add(_ name: StaticString, _ value: String) {
-        addLine(name) { $0.append(contentsOf: value.utf8) }
+        begin(name)
+        head.append(contentsOf: value.utf8)
+        end()
+    }
+
+    /// Adds a header line with a value that is always the same.
+    public mutating func add(_ name: StaticString, fixed value: StaticString) {
+        begin(name)
+        value.withUTF8Buffer { head.append(contentsOf: $0) }
+        end()
     }
 
     /// Adds a header line with an offset.
     public mutating func add(_ name: StaticString, _ value: Offset) {
-        addLine(name) { value.write(to: &$0) }
+        begin(name)
+        value.write(to: &head)
+        end()
     }
 
     /// Adds a header line with a value that is bytes already.
     public mutating func add(_ name: StaticString, _ value: [UInt8]) {
-        addLine(name) { $0.append(contentsOf: value) }
+        begin(name)
+        head.append(contentsOf: value)
+        end()
     }
 
-    private mutating func addLine(_ name: StaticString, _ value: (inout [UInt8]) -> Void) {
+    private mutating func begin(_ name: StaticString) {
         name.withUTF8Buffer { head.append(contentsOf: $0) }
         head.append(UInt8(ascii: ":"))
         head.append(UInt8(ascii: " "))
-        value(&head)
+    }
+
+    private mutating func end() {
         head.append(0x0D)
         head.append(0x0A)
     }

@@ -87,7 +87,7 @@ extension StreamService {
     ) -> ServiceResponse {
         var response = ServiceResponse(status: status)
         response.add(HeaderName.streamNextOffset, tail)
-        if closed { response.add(HeaderName.streamClosed, "true") }
+        if closed { response.add(HeaderName.streamClosed, fixed: "true") }
         if let producer {
             response.add(HeaderName.producerEpoch, String(producer.epoch))
             response.add(HeaderName.producerSequence, String(producer.sequence))
@@ -105,7 +105,7 @@ extension StreamService {
             return appended(status: 204, tail: tail, closed: true, producer)
         case .conflictClosed:
             var response = ServiceResponse(.streamClosed)
-            response.add(HeaderName.streamClosed, "true")
+            response.add(HeaderName.streamClosed, fixed: "true")
             response.add(HeaderName.streamNextOffset, tail)
             return response
         case .conflictMediaType: throw .contentTypeMismatch

@@ -13,7 +13,7 @@ extension StreamService {
             var response = ServiceResponse(status: 200)
             response.add(
                 "X-Accel-Redirect",
-                query.mode == .serverSentEvents ? "@durable_streams_sse" : "@durable_streams_poll")
+                fixed: query.mode == .serverSentEvents ? "@durable_streams_sse" : "@durable_streams_poll")
             return response
         }
         let now = options.clock()
@@ -50,16 +50,16 @@ extension StreamService {
             try reader.find(name, now: options.clock())
         }
         var response = ServiceResponse(status: 200)
-        response.add(HeaderName.proxyExpires, "0")
+        response.add(HeaderName.proxyExpires, fixed: "0")
         response.add(HeaderName.contentType, state.contentType)
         response.add(HeaderName.streamNextOffset, state.offset(tail))
-        if state.closed { response.add(HeaderName.streamClosed, "true") }
+        if state.closed { response.add(HeaderName.streamClosed, fixed: "true") }
         switch state.lifetime {
         case .unlimited: break
         case .window(let seconds): response.add(HeaderName.streamTTL, String(seconds))
         case .until(_, let text): response.add(HeaderName.streamExpiresAt, text)
         }
-        response.add(HeaderName.cacheControl, "no-store")
+        response.add(HeaderName.cacheControl, fixed: "no-store")
         response.sendsLength = false
         return response
     }

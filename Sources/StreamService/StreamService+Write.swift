@@ -8,26 +8,20 @@ extension StreamService {
     ) throws(ServiceError) {
         let headers = request.headers
         let lifetime = try StreamService.lifetime(headers)
-        let source = headers.nonEmpty(.streamForkedFrom)
-        if source == nil, headers[.streamForkSubOffset] != nil || headers.nonEmpty(.streamForkOffset) != nil {
-            throw .forkHeaderAlone
-        }
-        if let text = headers.nonEmpty(.streamForkOffset), Offset(Array(text.utf8)) == nil {
-            throw .forkOffsetInvalid
-        }
-        if let text = headers[.streamForkSubOffset], NumberGrammar.canonical(text) == nil {
-            throw .forkSubOffsetInvalid
-        }
+        let fork = try StreamService.fork(headers)
         try checkBody(request)
-        if source != nil { throw .forksUnsupported }
-
-        var contentType = headers[.contentType] ?? ""
-        if !MediaType(contentType: contentType).isWellFormed { contentType = MediaType.defaultContentType }
+        var contentType = headers[.contentType].flatMap { MediaType(contentType: $0).isWellFormed ? $0 : nil }
+        let body: PreparedBody
+        if fork != nil, contentType == nil, !request.body.isEmpty {
+            body = .undecided(request.body)
+        } else {
+            if fork == nil { contentType = contentType ?? MediaType.defaultContentType }
+            body = StreamService.prepare(request.body, MediaType(contentType: contentType ?? ""))
+        }
         let create = CreateRequest(
             name: name, contentType: contentType, lifetime: lifetime,
-            closed: headers[.streamClosed].map { NumberGrammar.isTrue($0) } ?? false,
-            body: StreamService.prepare(request.body, MediaType(contentType: contentType)),
-            now: options.clock())
+            closed: headers[.streamClosed].map { NumberGrammar.isTrue($0) } ?? false, body: body,
+            now: options.clock(), fork: fork)
         let location = origin(of: request) + request.target.path
         committer.submit(weight: request.body.count) { (session) throws(StoreError) in
             try session.create(create)
@@ -41,8 +35,39 @@ extension StreamService {
                 case .conflict: throw .streamExists
                 case .gone: throw .nameHeld
                 case .invalidJSON: throw .jsonInvalid
+                case .sourceAbsent: throw .noSource
+                case .sourceGone: throw .sourceGone
+                case .sourceMediaType: throw .sourceMediaType
+                case .forkOffset: throw .forkOffsetBeyond
+                case .forkSubOffset: throw .forkSubOffsetBeyond
                 }
             }
+        }
+    }
+
+    /// Rows 4 to 7.
+    private static func fork(_ headers: RequestHeaders) throws(ServiceError) -> ForkRequest? {
+        let source = headers.nonEmpty(.streamForkedFrom)
+        if source == nil,
+            headers[.streamForkSubOffset] != nil || headers.nonEmpty(.streamForkOffset) != nil
+        {
+            throw .forkHeaderAlone
+        }
+        var offset: Offset?
+        if let text = headers.nonEmpty(.streamForkOffset) {
+            offset = Offset(Array(text.utf8))
+            if offset == nil { throw .forkOffsetInvalid }
+        }
+        var subOffset: Int64 = 0
+        if let text = headers[.streamForkSubOffset] {
+            guard let value = NumberGrammar.canonical(text) else { throw .forkSubOffsetInvalid }
+            subOffset = value
+        }
+        guard let source else { return nil }
+        switch RequestTarget.route(path: source) {
+        case .stream(let name): return ForkRequest(source: name, offset: offset, subOffset: subOffset)
+        case .unsafe: throw .badPath
+        default: return ForkRequest(source: nil, offset: offset, subOffset: subOffset)
         }
     }
 
@@ -98,7 +123,7 @@ extension StreamService {
         if let location { response.add(HeaderName.location, location) }
         response.add(HeaderName.contentType, state.contentType)
         response.add(HeaderName.streamNextOffset, state.offset(tail))
-        if state.closed { response.add(HeaderName.streamClosed, "true") }
+        if state.closed { response.add(HeaderName.streamClosed, fixed: "true") }
         return response
     }
 

@@ -130,15 +130,15 @@ public struct StreamService: Sendable {
 
     private static var healthy: ServiceResponse {
         var response = ServiceResponse(status: 200)
-        response.add(HeaderName.contentType, "application/json")
-        response.add(HeaderName.cacheControl, "no-store")
+        response.add(HeaderName.contentType, fixed: "application/json")
+        response.add(HeaderName.cacheControl, fixed: "no-store")
         response.body = Array(#"{"status":"ok"}"#.utf8)
         return response
     }
 
     private static var preflight: ServiceResponse {
         var response = ServiceResponse(status: 204)
-        response.add("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, HEAD, OPTIONS")
+        response.add("Access-Control-Allow-Methods", fixed: "GET, POST, PUT, DELETE, HEAD, OPTIONS")
         response.add(
             "Access-Control-Allow-Headers",
             """
@@ -146,7 +146,7 @@ public struct StreamService: Sendable {
             Stream-TTL, Stream-Expires-At, Stream-Closed, Stream-Forked-From, Stream-Fork-Offset, \
             Stream-Fork-Sub-Offset, Producer-Id, Producer-Epoch, Producer-Seq
             """)
-        response.add("Access-Control-Max-Age", "86400")
+        response.add("Access-Control-Max-Age", fixed: "86400")
         return response
     }
 }

@@ -14,8 +14,11 @@ final class Checkpointer {
     private let lock: FileLock
     private var lastVersion: Int64?
 
-    /// Pages in the log above which writers pause for a moment, so that it can begin anew: 64 MiB.
-    private static let restartAbove: Int32 = 16_384
+    /// Pages in the log above which writers pause for a moment, so that it can begin anew: 16 MiB.
+    ///
+    /// The file keeps its size, so that commits overwrite it in place: one that makes it longer has its
+    /// fdatasync(2) write the inode too, a second wait for the disk.
+    private static let restartAbove: Int32 = 4_096
 
     init(_ files: StoreFiles) throws(StoreError) {
         connection = try Schema.openForWriting(files)
@@ -35,18 +38,18 @@ final class Checkpointer {
         let frames = try checkpoint(SQLITE_CHECKPOINT_PASSIVE)
         // Read behind the checkpoint: only what is committed from here on makes the next one safe.
         self.lastVersion = try currentVersion()
-        if frames > Checkpointer.restartAbove { try restart() }
+        if frames > Checkpointer.restartAbove { try restart(SQLITE_CHECKPOINT_RESTART) }
     }
 
     /// Copies everything and empties the log, when the process ends.
-    func finish() throws(StoreError) { try restart() }
+    func finish() throws(StoreError) { try restart(SQLITE_CHECKPOINT_TRUNCATE) }
 
-    private func restart() throws(StoreError) {
+    private func restart(_ mode: Int32) throws(StoreError) {
         try lock.lock()
         defer { lock.unlock() }
         // Readers of old frames hold this up; a tenth of a second is more than they need.
         sqlite3_busy_timeout(connection.handle, 100)
-        _ = try checkpoint(SQLITE_CHECKPOINT_TRUNCATE)
+        _ = try checkpoint(mode)
         lastVersion = try currentVersion()
     }
 

@@ -11,6 +11,8 @@ struct PieceAssembly {
     private(set) var end: Int64
     private var content: [UInt8] = []
     private var started = false
+    /// Whether a unit was left out because it would not fit.
+    private(set) var isFull = false
 
     init(isJSON: Bool, start: Int64, limit: Int) {
         self.isJSON = isJSON
@@ -19,18 +21,24 @@ struct PieceAssembly {
         if isJSON { content.append(UInt8(ascii: "[")) }
     }
 
-    /// Adds what a record (position, units, boundaries, payload) holds from `end` on; false when the
-    /// piece is full and the record was not taken whole.
-    mutating func add(_ record: SQLiteStatement) -> Bool {
+    /// Adds what a record (position, units, boundaries, payload) holds from `end` on.
+    ///
+    /// - Parameter bound: nothing from this position on is taken, as if it had never been appended.
+    /// - Returns: false when there is no need of more records: the piece is full, or has reached the bound.
+    mutating func add(_ record: SQLiteStatement, until bound: Int64 = .max) -> Bool {
         let position = record.int(0)
-        let units = record.int(1)
+        let units = min(record.int(1), bound - position)
         let skip = end - position
-        guard skip < units else { return true }
+        guard skip < units else { return end < bound }
         let payload = record.blob(3)
         if isJSON {
-            return addMessages(record.blob(2), payload, skip: Int(skip), units: Int(units))
+            return addMessages(record.blob(2), payload, skip: Int(skip), units: Int(units)) && end < bound
         }
-        let rest = payload[min(Int(skip), payload.count)...]
+        return addBytes(payload[min(Int(skip), payload.count)..<min(Int(units), payload.count)])
+            && end < bound
+    }
+
+    private mutating func addBytes(_ rest: Slice<UnsafeRawBufferPointer>) -> Bool {
         let room = limit - content.count
         if rest.count <= room || (!started && rest.count <= limit) {
             content.append(contentsOf: rest)
@@ -43,6 +51,7 @@ struct PieceAssembly {
             end += Int64(limit)
             started = true
         }
+        isFull = true
         return false
     }
 
@@ -57,8 +66,9 @@ struct PieceAssembly {
         }
         let from = skip == 0 ? 0 : messageEnd(skip - 1) + 1
         var taken = units
-        var to = payload.count
+        var to = messageEnd(units - 1)
         if content.count + to - from > limit {
+            isFull = true
             if started { return false }
             taken = skip + 1
             to = messageEnd(skip)

@@ -36,7 +36,8 @@ final class RecordIndex {
         lastIndexed = try connection.prepare(
             "SELECT end FROM record_index WHERE stream = ?1 ORDER BY position DESC LIMIT 1")
         indexedBefore = try connection.prepare(
-            "SELECT position FROM record_index WHERE stream = ?1 AND position <= ?2 ORDER BY position DESC LIMIT 1")
+            "SELECT position FROM record_index WHERE stream = ?1 AND position <= ?2 ORDER BY position DESC LIMIT 1"
+        )
         indexedFrom = try connection.prepare(
             """
             SELECT record_index.position, units, boundaries, payload

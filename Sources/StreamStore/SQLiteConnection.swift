@@ -12,6 +12,7 @@ final class SQLiteConnection {
     ///
     /// - Parameter readOnly: whether to open for reading; the file must then exist.
     init(path: String, readOnly: Bool) throws(StoreError) {
+        _ = SQLiteConnection.configured
         // NOMUTEX: each connection belongs to one thread at a time, so SQLite's own mutex is not needed
         // (https://sqlite.org/threadsafe.html, multi-thread mode).
         let flags =
@@ -30,6 +31,8 @@ final class SQLiteConnection {
         sqlite3_busy_timeout(handle, 10_000)
         _ = ds_sqlite3_no_checkpoint_on_close(handle)
     }
+
+    private static let configured = ds_sqlite3_without_statistics()
 
     deinit {
         for statement in statements { sqlite3_finalize(statement.handle) }

@@ -32,6 +32,7 @@ enum Schema {
             source_path TEXT,
             fork_offset TEXT,
             fork_sub_offset INTEGER,
+            lineage BLOB,
             forks INTEGER NOT NULL DEFAULT 0,
             soft_deleted INTEGER NOT NULL DEFAULT 0
         ) STRICT;

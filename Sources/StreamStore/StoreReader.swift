@@ -29,6 +29,7 @@ public final class StoreReader {
     private let commit: SQLiteStatement
     private let byName: SQLiteStatement
     private let byID: SQLiteStatement
+    private let lineage: SQLiteStatement
     private let index: RecordIndex
 
     /// Opens the hot log, which a writer must have made before.
@@ -38,6 +39,7 @@ public final class StoreReader {
         commit = try connection.prepare("COMMIT")
         byName = try connection.prepare("SELECT \(StreamState.columns) FROM stream WHERE name = ?1")
         byID = try connection.prepare("SELECT \(StreamState.columns) FROM stream WHERE id = ?1")
+        lineage = try connection.prepare("SELECT lineage FROM stream WHERE id = ?1")
         index = try RecordIndex(connection)
     }
 
@@ -97,7 +99,8 @@ public final class StoreReader {
         defer { statement.reset() }
         let state = StreamState(row: statement)
         if state.softDeleted { return .gone }
-        return state.isExpired(at: now) ? .absent : .present(state)
+        guard state.isExpired(at: now) else { return .present(state) }
+        return state.forks > 0 ? .gone : .absent
     }
 
     private func tail(of state: StreamState) throws(StoreError) -> Int64 {
@@ -111,11 +114,30 @@ public final class StoreReader {
         // A position that was never given out counts as the tail (PROTOCOL section 2.5).
         let start = min(start, tail)
         var assembly = PieceAssembly(isJSON: state.mediaType.isJSON, start: start, limit: limit)
-        if start < tail {
-            try index.records(of: state.id, from: start) { record in assembly.add(record) }
+        if start < state.basePosition, state.fork != nil {
+            try addInherited(by: state, to: &assembly)
+        }
+        if !assembly.isFull, assembly.end < tail {
+            try index.records(of: state.id, from: assembly.end) { record in assembly.add(record) }
         }
         return StreamPiece(
             state: state, start: start, end: assembly.end, tail: tail, content: assembly.finish())
+    }
+}
+
+extension StoreReader {
+    /// Adds what a fork has from its ancestors, each part from the records of the stream that holds it.
+    private func addInherited(by state: StreamState, to assembly: inout PieceAssembly) throws(StoreError) {
+        lineage.bind(1, state.id)
+        guard try lineage.step() else { return }
+        let parts = Lineage(bytes: lineage.blob(0))
+        lineage.reset()
+        for part in parts.parts[parts.firstPart(behind: assembly.end)...] {
+            guard !assembly.isFull else { return }
+            try index.records(of: part.stream, from: assembly.end) { record in
+                assembly.add(record, until: part.end)
+            }
+        }
     }
 }
 

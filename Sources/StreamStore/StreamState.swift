@@ -52,6 +52,12 @@ public struct StreamState: Equatable, Sendable {
     public var basePosition: Int64
     /// Removed by its owner while forks still need its data.
     public var softDeleted: Bool
+    /// How many existing forks name this stream as their direct source.
+    public var forks: Int64
+    /// Where it was forked from, if it was.
+    public var fork: ForkLink?
+    /// Whether the lifetime came from the source.
+    public var lifetimeIsInherited: Bool
 
     /// Whether the stream has ended at a time (milliseconds since 1970).
     public func isExpired(at now: Int64) -> Bool { deadline.map { now >= $0 } ?? false }
@@ -69,7 +75,8 @@ public struct StreamState: Equatable, Sendable {
 
     static let columns = """
         id, incarnation, name, content_type, closed, closed_producer, closed_epoch, closed_sequence,
-        ttl, expires_at, expires_at_text, deadline, last_sequence, base_position, soft_deleted
+        ttl, expires_at, expires_at_text, deadline, last_sequence, base_position, soft_deleted, forks,
+        expiry_inherited, source, source_path, fork_offset, fork_sub_offset
         """
 
     /// Reads the columns named by `columns`.
@@ -94,12 +101,17 @@ public struct StreamState: Equatable, Sendable {
         lastSequence = row.optionalText(12)
         basePosition = row.int(13)
         softDeleted = row.int(14) != 0
+        forks = row.int(15)
+        lifetimeIsInherited = row.int(16) != 0
+        if let source = row.optionalInt(17) {
+            fork = ForkLink(
+                source: source, sourceName: row.text(18), offset: row.text(19), subOffset: row.int(20))
+        }
     }
 
     init(
         id: Int64, incarnation: Int64, name: StreamName, contentType: String, closed: Bool,
-        lifetime: Lifetime,
-        deadline: Int64?
+        lifetime: Lifetime, deadline: Int64?
     ) {
         self.id = id
         self.incarnation = incarnation
@@ -111,6 +123,8 @@ public struct StreamState: Equatable, Sendable {
         self.deadline = deadline
         basePosition = 0
         softDeleted = false
+        forks = 0
+        lifetimeIsInherited = false
     }
 }
 

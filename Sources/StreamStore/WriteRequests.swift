@@ -8,12 +8,14 @@ public enum PreparedBody: Sendable {
     case bytes([UInt8])
     /// The messages of a JSON body; nil when it is not valid JSON.
     case json(JSONMessages?)
+    /// The body of a fork that takes its content type from its source.
+    case undecided([UInt8])
 
     /// What counts towards the size of a group, in bytes.
     var weight: Int {
         switch self {
         case .none, .json(nil): 0
-        case .bytes(let bytes): bytes.count
+        case .bytes(let bytes), .undecided(let bytes): bytes.count
         case .json(.some(let messages)): messages.payload.count
         }
     }
@@ -23,8 +25,8 @@ public enum PreparedBody: Sendable {
 public struct CreateRequest: Sendable {
     /// Which stream.
     public var name: StreamName
-    /// As given, or the default.
-    public var contentType: String
+    /// As given; nil: the source's, or the default.
+    public var contentType: String?
     /// How long it shall live.
     public var lifetime: Lifetime
     /// Whether it is complete with its body.
@@ -33,12 +35,15 @@ public struct CreateRequest: Sendable {
     public var body: PreparedBody
     /// Milliseconds since 1970.
     public var now: Int64
+    /// What it is a fork of.
+    public var fork: ForkRequest?
 
     /// Collects the parts.
     public init(
-        name: StreamName, contentType: String, lifetime: Lifetime, closed: Bool, body: PreparedBody,
-        now: Int64
+        name: StreamName, contentType: String?, lifetime: Lifetime, closed: Bool, body: PreparedBody,
+        now: Int64, fork: ForkRequest? = nil
     ) {
+        self.fork = fork
         self.name = name
         self.contentType = contentType
         self.lifetime = lifetime
@@ -60,6 +65,16 @@ public enum CreateOutcome: Sendable {
     case gone
     /// The body is not valid JSON.
     case invalidJSON
+    /// There is no source.
+    case sourceAbsent
+    /// The source is soft-deleted.
+    case sourceGone
+    /// The content type asked for is not the source's.
+    case sourceMediaType
+    /// The fork offset is beyond the source's tail, or of another incarnation.
+    case forkOffset
+    /// The sub-offset leads too far.
+    case forkSubOffset
 }
 
 /// An append, a closure, or both (PROTOCOL section 3.2).

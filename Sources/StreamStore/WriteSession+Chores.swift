@@ -8,7 +8,7 @@ extension WriteSession {
         statements.expired.bind(1, now)
         statements.expired.bind(2, Int64(limit))
         while try statements.expired.step() { expired.append(StreamState(row: statements.expired)) }
-        for state in expired { try remove(state) }
+        for state in expired { try end(state) }
         return expired.count
     }
 
@@ -71,6 +71,7 @@ extension WriteSession {
 
     /// Writes and removes a row, to see whether the data directory takes writes.
     public func probe() throws(StoreError) {
-        try connection.execute("INSERT OR REPLACE INTO purge VALUES (0, 0); DELETE FROM purge WHERE stream = 0")
+        try connection.execute(
+            "INSERT OR REPLACE INTO purge VALUES (0, 0); DELETE FROM purge WHERE stream = 0")
     }
 }

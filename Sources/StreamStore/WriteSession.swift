@@ -4,11 +4,11 @@ import StreamProtocol
 /// Applies writes inside the transaction of a group; only the thread that commits uses it.
 public final class WriteSession {
     let connection: SQLiteConnection
-    private var heads = HeadCache()
+    var heads = HeadCache()
     /// Streams that the open transaction has changed, for the wake-up behind its commit.
-    private(set) var changed: [StreamChange] = []
+    fileprivate(set) var changed: [StreamChange] = []
     let statements: WriteStatements
-    private let index: RecordIndex
+    let index: RecordIndex
     private var dataVersion: Int64 = -1
 
     init(_ files: StoreFiles) throws(StoreError) {
@@ -41,41 +41,6 @@ public final class WriteSession {
     }
 
     // MARK: Operations
-
-    /// Creates a stream (PROTOCOL section 3.1, rows 9 to 11, 17 and 18).
-    public func create(_ request: CreateRequest) throws(StoreError) -> CreateOutcome {
-        switch try find(request.name, now: request.now) {
-        case .gone: return .gone
-        case .present(let head):
-            let same =
-                head.state.mediaType == MediaType(contentType: request.contentType)
-                && head.state.lifetime.matches(request.lifetime) && head.state.closed == request.closed
-            return same ? .matches(head.state, tail: head.tail) : .conflict
-        case .absent: break
-        }
-        if case .json(nil) = request.body { return .invalidJSON }
-        let insert = statements.insertStream
-        let deadline = request.lifetime.deadline(touchedAt: request.now)
-        insert.bind(1, request.name.text)
-        insert.bind(2, request.contentType)
-        insert.bind(3, request.now)
-        insert.bind(4, request.closed ? 1 : 0)
-        insert.bind(5, request.lifetime.seconds)
-        insert.bind(6, request.lifetime.instant)
-        insert.bind(7, request.lifetime.text)
-        insert.bind(8, deadline)
-        try insert.run()
-        let id = connection.lastInsertedRow
-        statements.setIncarnation.bind(1, id)
-        try statements.setIncarnation.run()
-        let state = StreamState(
-            id: id, incarnation: id, name: request.name, contentType: request.contentType,
-            closed: request.closed, lifetime: request.lifetime, deadline: deadline)
-        let head = StreamHead(state: state, tail: 0)
-        heads.insert(head)
-        try insertRecord(request.body, head)
-        return .created(state, tail: head.tail)
-    }
 
     /// Appends, closes, or both (PROTOCOL section 3.2, rows 1, 2 and 9 to 19).
     public func append(_ request: AppendRequest) throws(StoreError) -> AppendOutcome {
@@ -115,9 +80,18 @@ public final class WriteSession {
         case .absent: return .absent
         case .gone: return .gone
         case .present(let head):
-            try remove(head.state)
+            try end(head.state)
             return .deleted
         }
+    }
+
+    /// Ends a stream: it is removed, or, while forks need its data, soft-deleted (PROTOCOL section 11.6).
+    func end(_ state: StreamState) throws(StoreError) {
+        guard state.forks > 0 else { return try remove(state) }
+        statements.softDelete.bind(1, state.id)
+        try statements.softDelete.run()
+        heads.remove(state.name)
+        changed.append(StreamChange(id: state.id))
     }
 
     /// Restarts the window of a stream with a TTL, if it still exists (PROTOCOL section 8.2).
@@ -128,7 +102,7 @@ public final class WriteSession {
 
     // MARK: Steps
 
-    private func find(_ name: StreamName, now: Int64) throws(StoreError) -> Presence<StreamHead> {
+    func find(_ name: StreamName, now: Int64) throws(StoreError) -> Presence<StreamHead> {
         let head: StreamHead
         if let known = heads[name] {
             head = known
@@ -144,8 +118,8 @@ public final class WriteSession {
         }
         if head.state.softDeleted { return .gone }
         if head.state.isExpired(at: now) {
-            try remove(head.state)
-            return .absent
+            try end(head.state)
+            return head.state.forks > 0 ? .gone : .absent
         }
         return .present(head)
     }
@@ -167,12 +141,12 @@ public final class WriteSession {
             producerState: producerState, lastSequence: head.state.lastSequence)
     }
 
-    private func insertRecord(_ body: PreparedBody, _ head: StreamHead) throws(StoreError) {
+    func insertRecord(_ body: PreparedBody, _ head: StreamHead) throws(StoreError) {
         let payload: [UInt8]
         var boundaries: [UInt8]?
         let units: Int64
         switch body {
-        case .none, .json(nil): return
+        case .none, .json(nil), .undecided: return
         case .bytes(let bytes):
             payload = bytes
             units = Int64(bytes.count)
@@ -240,14 +214,36 @@ public final class WriteSession {
         head.state.deadline = deadline
     }
 
-    func remove(_ state: StreamState) throws(StoreError) {
-        for statement in [statements.deleteStream, statements.queuePurge, statements.insertTombstone] {
-            statement.bind(1, state.id)
-            try statement.run()
+    /// Removes a stream, and with it the soft-deleted ancestors that nobody else needs.
+    private func remove(_ state: StreamState) throws(StoreError) {
+        var next: StreamState? = state
+        while let state = next {
+            for statement in [statements.deleteStream, statements.queuePurge, statements.insertTombstone] {
+                statement.bind(1, state.id)
+                try statement.run()
+            }
+            heads.remove(state.name)
+            changed.append(StreamChange(id: state.id))
+            next = try state.fork.flatMap { (fork) throws(StoreError) in try self.release(fork.source) }
         }
         try statements.queueTombstones.run()
-        heads.remove(state.name)
-        changed.append(StreamChange(id: state.id))
+    }
+
+    /// Takes back the reference of a removed fork; gives the source if that was the last thing that kept it.
+    private func release(_ source: Int64) throws(StoreError) -> StreamState? {
+        try countForks(of: source, by: -1)
+        statements.findStreamByID.bind(1, source)
+        guard try statements.findStreamByID.step() else { return nil }
+        defer { statements.findStreamByID.reset() }
+        let state = StreamState(row: statements.findStreamByID)
+        heads[state.name]?.state.forks = state.forks
+        return state.softDeleted && state.forks == 0 ? state : nil
+    }
+
+    func countForks(of stream: Int64, by difference: Int64) throws(StoreError) {
+        statements.countForks.bind(1, stream)
+        statements.countForks.bind(2, difference)
+        try statements.countForks.run()
     }
 
     private func noteChange(_ head: StreamHead) {
@@ -271,28 +267,5 @@ extension AppendVerdict {
         case .accept, .closedByThis, .closedAlready, .producer(.duplicate): true
         default: false
         }
-    }
-}
-
-extension Lifetime {
-    /// Whether a repeated creation asks for the same: windows by number, instants by time, however
-    /// written (PROTOCOL section 3.1).
-    fileprivate func matches(_ other: Lifetime) -> Bool {
-        switch (self, other) {
-        case (.until(let left, _), .until(let right, _)): left == right
-        default: self == other
-        }
-    }
-
-    fileprivate var seconds: Int64? {
-        if case .window(let seconds) = self { seconds } else { nil }
-    }
-
-    fileprivate var instant: Int64? {
-        if case .until(let milliseconds, _) = self { milliseconds } else { nil }
-    }
-
-    fileprivate var text: String? {
-        if case .until(_, let text) = self { text } else { nil }
     }
 }

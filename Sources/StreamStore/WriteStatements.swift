@@ -13,6 +13,10 @@ struct WriteStatements {
     let setDeadline: SQLiteStatement
     let close: SQLiteStatement
     let deleteStream: SQLiteStatement
+    let findStreamByID: SQLiteStatement
+    let lineage: SQLiteStatement
+    let softDelete: SQLiteStatement
+    let countForks: SQLiteStatement
     let expired: SQLiteStatement
     let queuePurge: SQLiteStatement
     let insertTombstone: SQLiteStatement
@@ -38,10 +42,11 @@ struct WriteStatements {
         insertStream = try connection.prepare(
             """
             INSERT INTO stream (incarnation, name, content_type, created_at, closed, ttl, expires_at,
-                expires_at_text, deadline)
-            VALUES (0, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+                expires_at_text, deadline, expiry_inherited, base_position, source, source_path, fork_offset,
+                fork_sub_offset, lineage)
+            VALUES (0, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
             """)
-        setIncarnation = try connection.prepare("UPDATE stream SET incarnation = id WHERE id = ?1")
+        setIncarnation = try connection.prepare("UPDATE stream SET incarnation = ?2 WHERE id = ?1")
         insertRecord = try connection.prepare(
             "INSERT INTO record (stream, position, units, boundaries, payload) VALUES (?1, ?2, ?3, ?4, ?5)")
         setProducer = try connection.prepare(
@@ -58,6 +63,10 @@ struct WriteStatements {
             WHERE id = ?1
             """)
         deleteStream = try connection.prepare("DELETE FROM stream WHERE id = ?1")
+        findStreamByID = try connection.prepare("SELECT \(StreamState.columns) FROM stream WHERE id = ?1")
+        lineage = try connection.prepare("SELECT lineage FROM stream WHERE id = ?1")
+        softDelete = try connection.prepare("UPDATE stream SET soft_deleted = 1 WHERE id = ?1")
+        countForks = try connection.prepare("UPDATE stream SET forks = forks + ?2 WHERE id = ?1")
         expired = try connection.prepare(
             """
             SELECT \(StreamState.columns) FROM stream

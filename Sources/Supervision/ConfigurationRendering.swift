@@ -17,8 +17,18 @@ public enum ConfigurationRendering {
         guard let buffer = realpath(output, nil) else { throw .system("finding \(output)", code: errno) }
         defer { free(buffer) }
         let directory = String(cString: buffer)
+        try refuseForeignConfiguration(in: directory)
         let placeholders = NginxPlaceholders.values(
             settings: settings, configurationDirectory: directory, user: account.directive)
         return try templates.render(into: directory, placeholders: placeholders).map { "\(directory)/\($0)" }
+    }
+
+    /// An `nginx.conf` that this program did not write, such as the one of /etc/nginx, is never replaced.
+    private static func refuseForeignConfiguration(in directory: String) throws(SupervisionError) {
+        let path = directory + "/nginx.conf"
+        guard let found = try? SmallFile.read(path) else { return }
+        guard !String(decoding: found, as: UTF8.self).contains("`durable-streams serve`") else { return }
+        throw SupervisionError(
+            .configuration, "\(path) was not written by this program: give --output a directory of its own")
     }
 }

@@ -32,16 +32,18 @@ public enum Server {
         let childEnvironment = childEnvironment(settings: settings, environment: environment)
         try nginx.test(environment: childEnvironment)
 
-        let socket = try WorkerSocket(path: layout.workerSocket, group: account.group)
-        let descriptor = socket.descriptor
+        let workerSocket = try ListeningSocket(path: layout.workerSocket, group: account.group)
+        let liveSocket = try ListeningSocket(path: layout.liveSocket, group: account.group)
+        let descriptors = (worker: workerSocket.descriptor, live: liveSocket.descriptor)
         let roles = (1...settings.workers).map { Role.worker($0) } + [.live, .nginx]
         let family = Family(roles) { (role) throws(SupervisionError) in
             try start(
                 role, executables: executables, nginx: nginx, environment: childEnvironment,
-                workerDescriptor: descriptor)
+                listenDescriptors: descriptors)
         }
         let status = try supervise(family: family, settings: settings, signals: signals)
-        withExtendedLifetime(socket) {}
+        withExtendedLifetime(workerSocket) {}
+        withExtendedLifetime(liveSocket) {}
         for path in [layout.workerSocket, layout.liveSocket, layout.wakeSocket] { unlink(path) }
         withExtendedLifetime(lock) {}
         return status
@@ -61,15 +63,17 @@ public enum Server {
 
     private static func start(
         _ role: Role, executables: Executables, nginx: Nginx, environment: [String: String],
-        workerDescriptor: Int32
+        listenDescriptors: (worker: Int32, live: Int32)
     ) throws(SupervisionError) -> ChildProcess {
         let arguments: [String]
         var listenDescriptor: Int32?
         switch role {
         case .worker(let number):
             arguments = [executables.worker, "--listen-descriptor", "3", "--worker-number", "\(number)"]
-            listenDescriptor = workerDescriptor
-        case .live: arguments = [executables.live]
+            listenDescriptor = listenDescriptors.worker
+        case .live:
+            arguments = [executables.live, "--listen-descriptor", "3"]
+            listenDescriptor = listenDescriptors.live
         case .nginx: arguments = nginx.arguments
         }
         return try ChildProcess.start(
@@ -77,9 +81,17 @@ public enum Server {
             listenDescriptor: listenDescriptor)
     }
 
+    /// libfcgi takes buffers of 8 KiB and dozens of small strings for each request, more than glibc's
+    /// per-thread cache holds by default: they then go through the heap, and a free of a large one tidies it
+    /// up each time (glibc manual, Memory Allocation Tunables). What the operator has set wins.
+    private static let allocatorTuning = [
+        "GLIBC_TUNABLES": "glibc.malloc.tcache_max=16384:glibc.malloc.tcache_count=128"
+    ]
+
     /// The resolved settings replace every `DS_*` variable, `DS_CONFIG` too: children read no file.
     static func childEnvironment(settings: Settings, environment: [String: String]) -> [String: String] {
         environment.filter { !$0.key.hasPrefix("DS_") }
             .merging(settings.environment()) { _, resolved in resolved }
+            .merging(allocatorTuning) { operators, _ in operators }
     }
 }

@@ -9,7 +9,7 @@ import StreamStore
 public final class WakeSender: Sendable {
     private struct State {
         var descriptor: Int32 = -1
-        var pending: Set<Int64> = []
+        var pending: Set<Int64> = [WakeMessage.greeting]
         /// The streams of the message that is on its way, and the bytes of it that are not sent yet.
         var sending: Set<Int64> = []
         var unsent: [UInt8] = []
@@ -109,6 +109,7 @@ public final class WakeSender: Sendable {
     /// time we reach it, so what was not sent is kept.
     private func reconnectLater(_ state: inout State) {
         state.pending.formUnion(state.sending)
+        state.pending.insert(WakeMessage.greeting)
         disconnect(&state)
     }
 

@@ -13,7 +13,7 @@ do {
     let committer = try process.openCommitter { _ in }
     let settings = process.settings
     let server = try LiveServer(
-        liveSocket: process.layout.liveSocket, wakeSocket: process.layout.wakeSocket,
+        liveSocket: ServerProcess.listenDescriptor, wakeSocket: process.layout.wakeSocket,
         loops: 1, reads: LiveReads(process.makeService(committer)), files: process.files,
         options: LiveOptions(
             longPollTimeout: .nanoseconds(Int64(settings.longPollTimeout * 1e9)),

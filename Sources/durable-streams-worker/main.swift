@@ -5,9 +5,6 @@ import WakeChannel
 
 // The FastCGI worker: serves everything but live reads, on the socket that the supervisor opened.
 
-/// The listening socket is handed over as this descriptor.
-let listenDescriptor: Int32 = 3
-
 let process = ServerProcess(name: "worker")
 do throws(StoreError) {
     let wake = WakeSender(path: process.layout.wakeSocket)
@@ -18,11 +15,13 @@ do throws(StoreError) {
         clock: ServerProcess.milliseconds, report: { log.error("\($0)") })
     guard
         let pool = FastCGIPool(
-            listener: listenDescriptor, threads: process.settings.workerThreads,
+            listener: ServerProcess.listenDescriptor, threads: process.settings.workerThreads,
             service: process.makeService(committer), files: process.files,
             maximumBody: process.settings.maxBodyBytes, log: log)
     else {
-        process.fail(71, "descriptor \(listenDescriptor) is no listening socket: run durable-streams serve")
+        process.fail(
+            71,
+            "descriptor \(ServerProcess.listenDescriptor) is no listening socket: run durable-streams serve")
     }
     process.onTermination { pool.stop() }
     pool.run()

@@ -1,9 +1,9 @@
 import Glibc
 import ServerSettings
 
-/// The listening socket that all workers share. The supervisor keeps it open, so that connections wait while a
-/// worker is restarted.
-struct WorkerSocket: ~Copyable {
+/// A listening socket of the workers, which share one, or of the live process. The supervisor keeps it open, so
+/// that connections wait while a process is restarted.
+struct ListeningSocket: ~Copyable {
     let descriptor: Int32
 
     /// - Parameter group: the group that may connect, apart from the owner.
@@ -19,7 +19,7 @@ struct WorkerSocket: ~Copyable {
         guard chown(path, uid_t.max, group ?? gid_t.max) == 0, chmod(path, 0o660) == 0 else {
             throw .system("giving nginx access to \(path)", code: errno)
         }
-        guard listen(descriptor, 1024) == 0 else { throw .system("listening on \(path)", code: errno) }
+        guard listen(descriptor, 4_096) == 0 else { throw .system("listening on \(path)", code: errno) }
     }
 
     deinit { close(descriptor) }

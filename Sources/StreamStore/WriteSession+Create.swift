@@ -1,0 +1,194 @@
+import StreamProtocol
+
+extension WriteSession {
+    /// Creates a stream (PROTOCOL section 3.1, rows 9 to 18).
+    public func create(_ request: CreateRequest) throws(StoreError) -> CreateOutcome {
+        switch try find(request.name, now: request.now) {
+        case .gone: return .gone
+        case .present(let head):
+            return head.state.matches(request) ? .matches(head.state, tail: head.tail) : .conflict
+        case .absent: break
+        }
+        guard let fork = request.fork else { return try insert(request, Origin(request)) }
+        // Looking at the source and taking the reference is one transaction.
+        switch try resolve(fork, request) {
+        case .refused(let outcome): return outcome
+        case .found(let origin): return try insert(request, origin)
+        }
+    }
+
+    /// What a new stream begins with.
+    private struct Origin {
+        var contentType: String
+        var lifetime: Lifetime
+        var lifetimeIsInherited = false
+        var incarnation: Int64?
+        var position: Int64 = 0
+        var link: ForkLink?
+        var lineage: Lineage?
+
+        init(_ request: CreateRequest) {
+            contentType = request.contentType ?? MediaType.defaultContentType
+            lifetime = request.lifetime
+        }
+    }
+
+    private enum Resolution {
+        case refused(CreateOutcome)
+        case found(Origin)
+    }
+
+    /// Rows 12 to 16, and what the fork inherits (PROTOCOL sections 11.2 and 11.3).
+    private func resolve(_ fork: ForkRequest, _ request: CreateRequest) throws(StoreError) -> Resolution {
+        guard let sourceName = fork.source else { return .refused(.sourceAbsent) }
+        let head: StreamHead
+        switch try find(sourceName, now: request.now) {
+        case .absent: return .refused(.sourceAbsent)
+        case .gone: return .refused(.sourceGone)
+        case .present(let found): head = found
+        }
+        let source = head.state
+        if let contentType = request.contentType, MediaType(contentType: contentType) != source.mediaType {
+            return .refused(.sourceMediaType)
+        }
+        let offset = fork.offset ?? source.offset(head.tail)
+        guard offset.position <= head.tail,
+            offset.incarnation == 0 || offset.incarnation == source.incarnation
+        else {
+            return .refused(.forkOffset)
+        }
+        let inherited = try lineage(of: source)
+        try index.refresh()
+        let position = offset.position + fork.subOffset
+        if fork.subOffset > 0 {
+            let furthest = try furthest(from: offset.position, in: source, inherited, tail: head.tail)
+            guard position <= furthest else { return .refused(.forkSubOffset) }
+        }
+
+        var origin = Origin(request)
+        origin.contentType = request.contentType ?? source.contentType
+        if origin.lifetime == .unlimited, source.lifetime != .unlimited {
+            origin.lifetime = source.lifetime
+            origin.lifetimeIsInherited = true
+        }
+        origin.incarnation = source.incarnation
+        origin.position = position
+        origin.link = ForkLink(
+            source: source.id, sourceName: sourceName.text, offset: offset.text, subOffset: fork.subOffset)
+        origin.lineage = Lineage(
+            of: inherited, source: source.id, base: source.basePosition, forkedAt: position)
+        return .found(origin)
+    }
+
+    /// How far a sub-offset may lead: in a byte stream to the end of the append that holds the first byte
+    /// after the anchor, in a JSON stream, where every message is a boundary, to the tail.
+    private func furthest(
+        from anchor: Int64, in source: StreamState, _ inherited: Lineage, tail: Int64
+    ) throws(StoreError) -> Int64 {
+        guard anchor < tail else { return anchor }
+        if source.mediaType.isJSON { return tail }
+        var holder = Lineage.Part(stream: source.id, end: tail)
+        if anchor < source.basePosition {
+            holder = inherited.parts[inherited.firstPart(behind: anchor)]
+        }
+        var end = anchor
+        try index.records(of: holder.stream, from: anchor) { record in
+            end = min(record.int(0) + record.int(1), holder.end)
+            return false
+        }
+        return end
+    }
+
+    private func lineage(of state: StreamState) throws(StoreError) -> Lineage {
+        statements.lineage.bind(1, state.id)
+        guard try statements.lineage.step() else { return Lineage() }
+        defer { statements.lineage.reset() }
+        return Lineage(bytes: statements.lineage.blob(0))
+    }
+
+    private func insert(_ request: CreateRequest, _ origin: Origin) throws(StoreError) -> CreateOutcome {
+        var body = request.body
+        if case .undecided(let bytes) = body {
+            body =
+                MediaType(contentType: origin.contentType).isJSON
+                ? .json(JSONMessages(body: bytes)) : .bytes(bytes)
+        }
+        if case .json(nil) = body { return .invalidJSON }
+        let deadline = origin.lifetime.deadline(touchedAt: request.now)
+        let insert = statements.insertStream
+        insert.bind(1, request.name.text)
+        insert.bind(2, origin.contentType)
+        insert.bind(3, request.now)
+        insert.bind(4, request.closed ? 1 : 0)
+        insert.bind(5, origin.lifetime.seconds)
+        insert.bind(6, origin.lifetime.instant)
+        insert.bind(7, origin.lifetime.text)
+        insert.bind(8, deadline)
+        insert.bind(9, origin.lifetimeIsInherited ? 1 : 0)
+        insert.bind(10, origin.position)
+        insert.bind(11, origin.link?.source)
+        insert.bind(12, origin.link?.sourceName)
+        insert.bind(13, origin.link?.offset)
+        insert.bind(14, origin.link?.subOffset)
+        try insert.withBlob(15, origin.lineage?.bytes ?? []) { () throws(StoreError) in try insert.run() }
+        let id = connection.lastInsertedRow
+        let incarnation = origin.incarnation ?? id
+        statements.setIncarnation.bind(1, id)
+        statements.setIncarnation.bind(2, incarnation)
+        try statements.setIncarnation.run()
+
+        var state = StreamState(
+            id: id, incarnation: incarnation, name: request.name, contentType: origin.contentType,
+            closed: request.closed, lifetime: origin.lifetime, deadline: deadline)
+        state.basePosition = origin.position
+        state.fork = origin.link
+        state.lifetimeIsInherited = origin.lifetimeIsInherited
+        if let link = origin.link {
+            try countForks(of: link.source, by: 1)
+            heads[StreamName(text: link.sourceName)]?.state.forks += 1
+        }
+        let head = StreamHead(state: state, tail: origin.position)
+        heads.insert(head)
+        try insertRecord(body, head)
+        return .created(state, tail: head.tail)
+    }
+}
+
+extension StreamState {
+    /// Whether a repeated creation asks for what exists (PROTOCOL section 3.1, the table below row 18).
+    fileprivate func matches(_ request: CreateRequest) -> Bool {
+        guard closed == request.closed, fork?.sourceName == request.fork.map({ $0.source?.text ?? "" }) else {
+            return false
+        }
+        if let fork, let asked = request.fork {
+            if let offset = asked.offset, offset.text != fork.offset { return false }
+            if asked.subOffset != fork.subOffset { return false }
+        }
+        let asked = request.contentType ?? (fork == nil ? MediaType.defaultContentType : contentType)
+        guard mediaType == MediaType(contentType: asked) else { return false }
+        return lifetime.matches(request.lifetime) || (lifetimeIsInherited && request.lifetime == .unlimited)
+    }
+}
+
+extension Lifetime {
+    /// Whether a repeated creation asks for the same: windows by number, instants by time, however
+    /// written (PROTOCOL section 3.1).
+    fileprivate func matches(_ other: Lifetime) -> Bool {
+        switch (self, other) {
+        case (.until(let left, _), .until(let right, _)): left == right
+        default: self == other
+        }
+    }
+
+    fileprivate var seconds: Int64? {
+        if case .window(let seconds) = self { seconds } else { nil }
+    }
+
+    fileprivate var instant: Int64? {
+        if case .until(let milliseconds, _) = self { milliseconds } else { nil }
+    }
+
+    fileprivate var text: String? {
+        if case .until(_, let text) = self { text } else { nil }
+    }
+}

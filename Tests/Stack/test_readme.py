@@ -1,0 +1,168 @@
+"""README.md: its curl tour, its Python program and its table of settings are what the server does."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from stack import REPOSITORY, Stack
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+SETTINGS = (REPOSITORY / "Config/durable-streams.yaml").read_text(encoding="utf-8")
+ORIGIN = "http://127.0.0.1:4437"
+MARK = "--- end of step"
+# Names that tell what the tour has to show; a removed step fails here.
+OPERATIONS = {
+    "create": "-X PUT -H 'Content-Type: text/plain' -d",
+    "create JSON": "-X PUT -H 'Content-Type: application/json'",
+    "create with TTL": "-H 'Stream-TTL:",
+    "create closed": "-X PUT -H 'Content-Type: application/json' -H 'Stream-Closed: true'",
+    "append": "curl -i -H 'Content-Type: text/plain' -d",
+    "JSON batch": "-d '[{",
+    "resume": "?offset=$OFFSET",
+    "head": "curl -I",
+    "long-poll": "live=long-poll",
+    "SSE": "live=sse",
+    "producer": "Producer-Seq:0",
+    "gap": "Producer-Seq:2",
+    "sequence": "Stream-Seq: 0001",
+    "close": "-H 'Stream-Closed: true' -d ' Bye.'",
+    "conditional": "If-None-Match",
+    "delete": "-X DELETE",
+    "preflight": "-X OPTIONS",
+    "project": "/v1/shop/stream/",
+    "health": "/healthz",
+    "ready": "/readyz",
+}
+
+
+@dataclass
+class Step:
+    """Commands up to the next answer, and the lines shown of that answer."""
+
+    command: str
+    shown: list[str]
+
+
+def section(title: str) -> str:
+    """A part of README.md by its heading, up to the next of the same level."""
+    match = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", README, re.DOTALL | re.MULTILINE)
+    assert match, f"README.md has no section {title!r}"
+    return match.group(1)
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def steps() -> list[Step]:
+    """The tour's commands in order; `# ` starts a line of the answer to the command above it."""
+    found: list[Step] = []
+    for block in blocks(section("A tour with curl"), "sh"):
+        for line in block.splitlines():
+            if line.startswith("# "):
+                assert found, f"an answer without a command: {line}"
+                found[-1].shown.append(line[2:])
+            elif found and not found[-1].shown:
+                found[-1].command += "\n" + line
+            else:
+                found.append(Step(line, []))
+    assert all(step.shown for step in found), f"without an answer: {found[-1].command}"
+    return found
+
+
+def run(script: str) -> str:
+    """What a shell prints; the tour's own curl time-out is no failure."""
+    environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
+    # -q: no curlrc of whoever runs the tests.
+    script = 'curl() { command curl -q "$@"; }\n' + script
+    done = subprocess.run(
+        ["bash", "-c", script], env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=50
+    )
+    return done.stdout.decode("utf-8").replace("\r\n", "\n")
+
+
+def pattern(shown: str) -> re.Pattern[str]:
+    """What a shown line stands for: `…` is any text, a cursor any number."""
+    text = re.escape(shown).replace("…", ".*")
+    text = re.sub(r'((?:Stream\\-Cursor:\\ |"streamCursor":"))\d+', r"\1[0-9]+", text)
+    return re.compile(text)
+
+
+def check_answer(step: Step, output: str) -> None:
+    """The status of the answer, then each shown line somewhere below it, in the shown order or another."""
+    statuses = [line for line in output.splitlines() if line.startswith("HTTP/") and " 100 " not in line]
+    context = f"after\n{step.command}\nthe server answered\n{output}"
+    status, *lines = step.shown
+    assert statuses == [status], f"README.md shows {status!r}, but {context}"
+    answer = output.splitlines()
+    for line in lines:
+        expression = pattern(line)
+        assert any(expression.fullmatch(have) for have in answer), f"README.md shows {line!r}, but {context}"
+    for name in ("Stream-Up-To-Date", "Stream-Closed"):
+        # Their absence says something, so leaving one out would tell readers a falsehood.
+        if any(line.startswith("Stream-Next-Offset:") for line in lines):
+            told = any(line.startswith(f"{name}:") for line in lines)
+            sent = any(have.startswith(f"{name}:") for have in answer)
+            assert told == sent, f"README.md {'shows' if told else 'leaves out'} {name}, but {context}"
+
+
+def test_tour(fresh_stack) -> None:
+    """Every command of the tour, in order, on a new server with default settings; answers as shown."""
+    stack: Stack = fresh_stack()
+    origin = f"http://127.0.0.1:{stack.port}"
+    tour = steps()
+    script = "".join(f"{step.command}\nwait\nprintf '\\n%s\\n' '{MARK}'\n" for step in tour)
+    outputs = run(script.replace(ORIGIN, origin)).replace(origin, ORIGIN).split(f"\n{MARK}\n")
+    assert len(outputs) == len(tour) + 1 and outputs[-1] == "", outputs
+    for step, output in zip(tour, outputs):
+        check_answer(step, output)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_tour_is_complete(operation: str) -> None:
+    assert any(OPERATIONS[operation] in step.command for step in steps()), f"the tour does not show: {operation}"
+
+
+def test_python_program(stack: Stack) -> None:
+    """It prints what its comments say."""
+    (program,) = blocks(section("From Python"), "python")
+    shown = [line.strip()[2:] for line in program.splitlines() if line.strip().startswith("# ")]
+    done = subprocess.run(
+        [sys.executable, "-c", program.replace(ORIGIN, f"http://127.0.0.1:{stack.port}")],
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+    assert done.returncode == 0, done.stderr
+    assert shown and done.stdout.splitlines() == shown
+
+
+def test_table_of_settings() -> None:
+    """Every key with its variable, default and unit, in the order of the settings file; no other."""
+    rows = [
+        tuple(cell.strip() for cell in line.strip("|").split("|"))[:4]
+        for line in section("Configuration").splitlines()
+        if "`DS_" in line and line.startswith("|")
+    ]
+    expected, unit = [], ""
+    for line in SETTINGS.splitlines():
+        if match := re.match(r"# Unit: (.+?)\.(?: |$)", line):
+            unit = match.group(1)
+        elif match := re.match(r"(\w+): (.*)", line):
+            key, default = match.group(1), match.group(2).strip('"')
+            expected.append((f"`{key}`", f"`DS_{key.upper()}`", f"`{default}`" if default else "empty", unit))
+    assert rows == expected
+
+
+def test_links() -> None:
+    """Every relative link leads to a file."""
+    targets = re.findall(r"\]\(([^)#:]+)\)", README)
+    missing = [target for target in targets if not Path(REPOSITORY / target).exists()]
+    assert targets and not missing, missing

@@ -104,12 +104,25 @@ import Testing
         #expect(try incarnation("text") > old)
     }
 
+    private static func method(_ name: String) -> Method {
+        Array(name.utf8).withUnsafeBufferPointer { Method($0) }
+    }
+
+    @Test(arguments: [
+        "GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS", "PATCH", "get", "GETS", "GE", "", "Post",
+    ])
+    func methodNames(name: String) {
+        let known: [String: Method] = [
+            "GET": .get, "HEAD": .head, "PUT": .put, "POST": .post, "DELETE": .delete, "OPTIONS": .options,
+        ]
+        #expect(Self.method(name) == known[name] ?? .other)
+    }
+
     @Test func otherMethods() throws {
         let (server, _) = try Self.filled()
-        let refused = try server.send(Method("PATCH".utf8), "text")
+        let refused = try server.send(Self.method("PATCH"), "text")
         #expect(refused.status == 405 && refused.code == "METHOD_NOT_ALLOWED")
         #expect(refused["Allow"] == "GET, HEAD, PUT, POST, DELETE, OPTIONS")
-        #expect(Method("get".utf8) == .other)
         for path in ["text", "none", "/", "/v1/stream/.."] {
             let preflight = try server.send(.options, path)
             #expect(preflight.status == 204 && preflight.body.isEmpty)

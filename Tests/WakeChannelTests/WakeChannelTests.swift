@@ -85,9 +85,9 @@ private final class Connection {
         let sender = WakeSender(path: folder.path + "/wake")
         sender.notify(Self.changes([7, 8]))
         let connection = try listener.accept()
-        #expect(Set(connection.receive([7, 8]) ?? []) == [7, 8])
-        sender.notify(Self.changes([7]))
-        #expect(connection.receive([7]) == [7])
+        #expect(Set(connection.receive([7, 8]) ?? []).subtracting([WakeMessage.greeting]) == [7, 8])
+        sender.notify(Self.changes([9]))
+        #expect(connection.receive([9])?.last == 9)
         sender.stop()
         #expect(connection.receive([1]) == nil)
     }
@@ -98,8 +98,8 @@ private final class Connection {
         for _ in 0..<1_000 { sender.notify(Self.changes([1, 2, 3])) }
         let listener = try Listener(folder.path + "/wake")
         let connection = try listener.accept()
-        let received = try #require(connection.receive([1, 2, 3]))
-        #expect(received.sorted() == [1, 2, 3])
+        let received = try #require(connection.receive([WakeMessage.greeting, 1, 2, 3]))
+        #expect(received.sorted() == [WakeMessage.greeting, 1, 2, 3])
         sender.stop()
         #expect(connection.receive([1]) == nil, "nothing else was sent")
     }
@@ -143,6 +143,37 @@ private final class Connection {
         sender.notify(Self.changes([60_000]))
         let received = try #require(connection.receive(Set(ids).union([60_000])))
         #expect(received.count < 3 * 50_000, "coalesced, out of a million")
+        sender.stop()
+    }
+
+    /// A listener must know whose end it has to notice, before the first commit and after each restart.
+    @Test func everyListenerIsGreeted() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/wake"
+        let sender = WakeSender(path: path)
+        for _ in 0..<2 {
+            let listener = try Listener(path)
+            let greeted = Mailbox<Void>()
+            // Only what is sent shows a sender that its listener has gone.
+            let nudge = NamedThread("nudge") {
+                while greeted.received.isEmpty {
+                    sender.notify(Self.changes([5]))
+                    usleep(1_000)
+                }
+            }
+            let connection = try listener.accept()
+            #expect(connection.receive([WakeMessage.greeting]) != nil)
+            greeted.deliver(())
+            nudge.join()
+        }
+        sender.stop()
+    }
+
+    @Test func aQuietSenderGreetsToo() throws {
+        let folder = try TemporaryFolder()
+        let sender = WakeSender(path: folder.path + "/wake")
+        let listener = try Listener(folder.path + "/wake")
+        #expect(try listener.accept().receive([WakeMessage.greeting]) == [WakeMessage.greeting])
         sender.stop()
     }
 

@@ -105,12 +105,28 @@ let package = Package(
             name: "bench-sse", dependencies: ["CLinux"],
             path: "Tests/Bench/sse", swiftSettings: strict),
 
+        // What the tests of several targets share, and a second process that writes.
+        .target(
+            name: "TestStore", dependencies: ["StreamProtocol", "StreamStore"],
+            path: "Tests/Support/TestStore", swiftSettings: strict),
+        .executableTarget(
+            name: "store-writer", dependencies: ["StreamProtocol", "StreamStore"],
+            path: "Tests/Support/store-writer", swiftSettings: strict),
+
         .testTarget(
             name: "StreamProtocolTests", dependencies: ["StreamProtocol"],
             swiftSettings: strict),
         .testTarget(
             name: "StreamStoreTests",
-            dependencies: ["StreamStore", "StreamProtocol", "CSQLite", "CLinux"],
+            dependencies: ["StreamStore", "StreamProtocol", "TestStore", "CSQLite", "store-writer"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "WakeChannelTests",
+            dependencies: ["WakeChannel", "StreamStore", "TestStore", "CLinux"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "StreamServiceTests",
+            dependencies: ["StreamService", "StreamStore", "StreamProtocol", "TestStore"],
             swiftSettings: strict),
         .testTarget(
             name: "ServerSettingsTests", dependencies: ["ServerSettings", "Supervision"],

@@ -1,0 +1,187 @@
+import CLinux
+import Glibc
+import StreamStore
+import TestStore
+import Testing
+import WakeChannel
+
+/// The other end of the wake socket.
+private final class Listener {
+    private let descriptor: Int32
+    private let path: String
+
+    init(_ path: String) throws {
+        self.path = path
+        descriptor = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        var address = sockaddr_un()
+        guard ds_unix_address(path, &address) == 0 else { throw Failure(code: errno) }
+        let bound = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+            }
+        }
+        guard bound == 0, listen(descriptor, 8) == 0 else { throw Failure(code: errno) }
+    }
+
+    func accept() throws -> Connection {
+        let accepted = ds_accept(descriptor)
+        guard accepted >= 0 else { throw Failure(code: errno) }
+        return Connection(descriptor: accepted)
+    }
+
+    deinit {
+        close(descriptor)
+        unlink(path)
+    }
+
+    struct Failure: Error { let code: Int32 }
+}
+
+private final class Connection {
+    private let descriptor: Int32
+
+    init(descriptor: Int32) { self.descriptor = descriptor }
+
+    deinit { close(descriptor) }
+
+    /// Reads until all `ids` were seen; gives every id in the order of arrival. Nil when the other side ends first.
+    func receive(_ ids: Set<Int64>) -> [Int64]? {
+        var received: [Int64] = []
+        var rest: [UInt8] = []
+        var missing = ids
+        while !missing.isEmpty {
+            var buffer = [UInt8](repeating: 0, count: 4_096)
+            let count = read(descriptor, &buffer, buffer.count)
+            guard count > 0 else { return nil }
+            rest += buffer[..<count]
+            while rest.count >= WakeMessage.size {
+                let id = rest[..<WakeMessage.size].reversed().reduce(Int64(0)) { $0 << 8 | Int64($1) }
+                rest.removeFirst(WakeMessage.size)
+                received.append(id)
+                missing.remove(id)
+            }
+        }
+        return received
+    }
+}
+
+@Suite struct WakeChannelTests {
+    @Test func messagesAreLittleEndian() {
+        #expect(WakeMessage.encode([]) == [])
+        #expect(
+            WakeMessage.encode([1, 0x0102_0304_0506_0708]) == [
+                1, 0, 0, 0, 0, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1,
+            ])
+        #expect(WakeMessage.encode([.max]).last == 0x7F)
+    }
+
+    private static func changes(_ ids: some Sequence<Int64>) -> [StreamChange] {
+        ids.map { StreamChange(id: $0) }
+    }
+
+    @Test func aListenerHearsEachStream() throws {
+        let folder = try TemporaryFolder()
+        let listener = try Listener(folder.path + "/wake")
+        let sender = WakeSender(path: folder.path + "/wake")
+        sender.notify(Self.changes([7, 8]))
+        let connection = try listener.accept()
+        #expect(Set(connection.receive([7, 8]) ?? []).subtracting([WakeMessage.greeting]) == [7, 8])
+        sender.notify(Self.changes([9]))
+        #expect(connection.receive([9])?.last == 9)
+        sender.stop()
+        #expect(connection.receive([1]) == nil)
+    }
+
+    @Test func whatNobodyHearsIsKeptOncePerStream() throws {
+        let folder = try TemporaryFolder()
+        let sender = WakeSender(path: folder.path + "/wake")
+        for _ in 0..<1_000 { sender.notify(Self.changes([1, 2, 3])) }
+        let listener = try Listener(folder.path + "/wake")
+        let connection = try listener.accept()
+        let received = try #require(connection.receive([WakeMessage.greeting, 1, 2, 3]))
+        #expect(received.sorted() == [WakeMessage.greeting, 1, 2, 3])
+        sender.stop()
+        #expect(connection.receive([1]) == nil, "nothing else was sent")
+    }
+
+    @Test func aRestartedListenerIsReached() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/wake"
+        let sender = WakeSender(path: path)
+        for generation in 1...3 as ClosedRange<Int64> {
+            let listener = try Listener(path)
+            // A first message may go to the socket of the listener before, which reads the log when it
+            // starts; what comes behind it arrives.
+            var connection: Connection?
+            let accepted = Mailbox<Void>()
+            let nudge = NamedThread("nudge") {
+                while accepted.received.isEmpty {
+                    sender.notify(Self.changes([generation]))
+                    usleep(1_000)
+                }
+            }
+            connection = try listener.accept()
+            accepted.deliver(())
+            nudge.join()
+            sender.notify(Self.changes([generation * 100]))
+            #expect(connection?.receive([generation * 100]) != nil)
+            connection = nil
+        }
+        sender.stop()
+    }
+
+    /// The socket takes nothing more: no commit waits for it, and each stream is told once when it does again.
+    @Test func aStalledListenerHoldsUpNobody() throws {
+        let folder = try TemporaryFolder()
+        let listener = try Listener(folder.path + "/wake")
+        let sender = WakeSender(path: folder.path + "/wake")
+        sender.notify(Self.changes([1]))
+        let connection = try listener.accept()
+        let ids = Int64(1)...50_000
+        // Far more than a socket buffer holds.
+        for _ in 0..<20 { sender.notify(Self.changes(ids)) }
+        sender.notify(Self.changes([60_000]))
+        let received = try #require(connection.receive(Set(ids).union([60_000])))
+        #expect(received.count < 3 * 50_000, "coalesced, out of a million")
+        sender.stop()
+    }
+
+    /// A listener must know whose end it has to notice, before the first commit and after each restart.
+    @Test func everyListenerIsGreeted() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/wake"
+        let sender = WakeSender(path: path)
+        for _ in 0..<2 {
+            let listener = try Listener(path)
+            let greeted = Mailbox<Void>()
+            // Only what is sent shows a sender that its listener has gone.
+            let nudge = NamedThread("nudge") {
+                while greeted.received.isEmpty {
+                    sender.notify(Self.changes([5]))
+                    usleep(1_000)
+                }
+            }
+            let connection = try listener.accept()
+            #expect(connection.receive([WakeMessage.greeting]) != nil)
+            greeted.deliver(())
+            nudge.join()
+        }
+        sender.stop()
+    }
+
+    @Test func aQuietSenderGreetsToo() throws {
+        let folder = try TemporaryFolder()
+        let sender = WakeSender(path: folder.path + "/wake")
+        let listener = try Listener(folder.path + "/wake")
+        #expect(try listener.accept().receive([WakeMessage.greeting]) == [WakeMessage.greeting])
+        sender.stop()
+    }
+
+    @Test func stoppingDoesNotWaitForAListener() throws {
+        let folder = try TemporaryFolder()
+        let sender = WakeSender(path: folder.path + "/nobody")
+        sender.notify(Self.changes([1]))
+        sender.stop()
+        sender.stop()
+    }
+}

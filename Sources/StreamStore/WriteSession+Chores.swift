@@ -8,7 +8,14 @@ extension WriteSession {
         statements.expired.bind(1, now)
         statements.expired.bind(2, Int64(limit))
         while try statements.expired.step() { expired.append(StreamState(row: statements.expired)) }
-        for state in expired { try end(state) }
+        for found in expired {
+            // Ending a fork before may have released this one since it was found.
+            statements.findStreamByID.bind(1, found.id)
+            guard try statements.findStreamByID.step() else { continue }
+            let state = StreamState(row: statements.findStreamByID)
+            statements.findStreamByID.reset()
+            try end(state)
+        }
         return expired.count
     }
 

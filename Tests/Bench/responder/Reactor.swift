@@ -93,7 +93,7 @@ final class Reactor: Sendable {
 
     /// Takes one connection and watches it; then watches the listener again.
     private func acceptOne() {
-        let descriptor = accept4(listener, .init(), nil, Int32(SOCK_CLOEXEC.rawValue))
+        let descriptor = ds_accept(listener)
         if descriptor >= 0 {
             // A peer that stops in the middle of a request must not hold a thread for ever.
             var limit = timeval(tv_sec: 10, tv_usec: 0)

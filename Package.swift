@@ -92,7 +92,7 @@ let package = Package(
         .executableTarget(
             name: "durable-streams-live",
             dependencies: [
-                "ServerProcess", "StreamStore", "StreamService", "LiveTransport",
+                "ServerProcess", "StreamStore", "StreamService", "LiveTransport", "WakeChannel",
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: strict),

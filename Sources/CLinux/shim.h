@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -63,4 +65,27 @@ static inline int ds_connect_unix(const char *path) {
         return -1;
     }
     return fd;
+}
+
+/* A number in a file, shared by all processes that map it; NULL when that fails. */
+static inline int64_t *ds_map_number(const char *path) {
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (fd < 0) return 0;
+    void *mapped = MAP_FAILED;
+    if (ftruncate(fd, sizeof(int64_t)) == 0)
+        mapped = mmap(0, sizeof(int64_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    return mapped == MAP_FAILED ? 0 : (int64_t *)mapped;
+}
+static inline void ds_atomic_store(int64_t *number, int64_t value) {
+    __atomic_store_n(number, value, __ATOMIC_SEQ_CST);
+}
+static inline void ds_atomic_add(int64_t *number, int64_t difference) {
+    __atomic_fetch_add(number, difference, __ATOMIC_SEQ_CST);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+/* The fence keeps the load from being done before earlier stores of this thread are seen by others. */
+static inline int64_t ds_atomic_load_behind_stores(int64_t *number) {
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    return __atomic_load_n(number, __ATOMIC_SEQ_CST);
 }

@@ -13,9 +13,9 @@ import Synchronization
 /// shared, the descriptor never needs arming again, and the committing thread does nothing but commit.
 ///
 /// `@unchecked Sendable`: all state but the mailbox is only used on the thread itself.
-final class FastCGIThread: @unchecked Sendable {
+final class FastCGIThread: CompletionQueue, @unchecked Sendable {
     private struct Mailbox {
-        var answers: [(token: UInt64, response: ServiceResponse)] = []
+        var completions: [any Completion] = []
         var stopping = false
     }
 
@@ -28,7 +28,6 @@ final class FastCGIThread: @unchecked Sendable {
     private let bell: Int32
     private let mailbox = Mutex(Mailbox())
 
-    private var thread = pthread_self()
     /// By token: a number that is never used again, since a closed descriptor's number soon is.
     private var connections: [UInt64: FastCGIConnection] = [:]
     private var nextToken: UInt64 = 1 << 32
@@ -66,10 +65,10 @@ final class FastCGIThread: @unchecked Sendable {
         ring()
     }
 
-    private func post(_ token: UInt64, _ response: ServiceResponse) {
+    func post(_ completion: any Completion) {
         let wasEmpty = mailbox.withLock { mailbox in
-            mailbox.answers.append((token, response))
-            return mailbox.answers.count == 1
+            mailbox.completions.append(completion)
+            return mailbox.completions.count == 1
         }
         if wasEmpty { ring() }
     }
@@ -82,7 +81,6 @@ final class FastCGIThread: @unchecked Sendable {
     // MARK: On the thread
 
     func run() {
-        thread = pthread_self()
         let reader: StoreReader
         do throws(StoreError) { reader = try StoreReader(files) } catch {
             log.critical("\(error)")
@@ -106,14 +104,14 @@ final class FastCGIThread: @unchecked Sendable {
         var count: UInt64 = 0
         read(bell, &count, 8)
         let mail = mailbox.withLock { mailbox in
-            defer { mailbox.answers = [] }
+            defer { mailbox.completions = [] }
             return mailbox
         }
         if mail.stopping, !isStopping {
             isStopping = true
             epoll_ctl(events, EPOLL_CTL_DEL, listener, nil)
         }
-        for (token, response) in mail.answers { answer(token, response) }
+        for completion in mail.completions { completion.complete() }
     }
 
     private func accept() {
@@ -157,12 +155,8 @@ final class FastCGIThread: @unchecked Sendable {
         connection.isBusy = true
         inHand += 1
         let request = FastCGIRequest.read(connection, maximumBody: maximumBody)
-        service.handle(request, reader: reader) { [self] response in
-            if pthread_equal(pthread_self(), thread) != 0 {
-                answer(token, response)
-            } else {
-                post(token, response)
-            }
+        service.handle(request, reader: reader, completions: self) { [self] response in
+            answer(token, response)
         }
     }
 

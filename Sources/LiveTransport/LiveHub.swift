@@ -4,6 +4,7 @@ import NIOPosix
 import StreamProtocol
 import StreamService
 import StreamStore
+import WakeChannel
 
 /// Brings changes of streams to those who wait for them, on one event loop.
 ///
@@ -18,6 +19,7 @@ final class LiveHub: @unchecked Sendable {
     let options: LiveOptions
     private let pool: ReaderPool
     private let reader: StoreReader
+    private let interest: LiveInterest
     private var watches: [Int64: Watch] = [:]
     private var ticks = 0
     private(set) var isDraining = false
@@ -25,7 +27,11 @@ final class LiveHub: @unchecked Sendable {
     /// Time between looks at lifetimes, keep-alives and stalled readers.
     private static let tick = TimeAmount.milliseconds(100)
 
-    init(loop: any EventLoop, reads: LiveReads, options: LiveOptions, pool: ReaderPool, reader: StoreReader) {
+    init(
+        loop: any EventLoop, reads: LiveReads, options: LiveOptions, pool: ReaderPool, reader: StoreReader,
+        interest: LiveInterest
+    ) {
+        self.interest = interest
         self.loop = loop
         self.reads = reads
         self.options = options
@@ -285,6 +291,7 @@ final class LiveHub: @unchecked Sendable {
 
     private func watch(_ state: StreamState) -> Watch {
         if let known = watches[state.id] { return known }
+        if watches.isEmpty { interest.add(1) }
         let watch = Watch(state)
         watches[state.id] = watch
         return watch
@@ -293,6 +300,8 @@ final class LiveHub: @unchecked Sendable {
     private func forget(_ id: Int64, _ body: (Watch) -> Void) {
         guard let watch = watches[id] else { return }
         body(watch)
-        if watch.isEmpty { watches[id] = nil }
+        guard watch.isEmpty else { return }
+        watches[id] = nil
+        if watches.isEmpty { interest.add(-1) }
     }
 }

@@ -6,6 +6,7 @@ import NIOPosix
 import StreamProtocol
 import StreamService
 import StreamStore
+import WakeChannel
 
 /// Serves long-polls and event streams on one Unix socket and takes wake-ups on another.
 ///
@@ -30,16 +31,19 @@ public final class LiveServer: Sendable {
     ///   - wakeSocket: path of the socket for the workers; an older file there is replaced.
     public init(
         liveSocket: Int32, wakeSocket: String, loops: Int, reads: LiveReads, files: StoreFiles,
+        interest: LiveInterest,
         options: LiveOptions, log: Logger
     ) throws {
         group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
         let pool = ReaderPool(threads: LiveServer.readerThreads, files: files, log: log)
         self.pool = pool
+        interest.reset()
         var hubs: [LiveHub] = []
         for loop in group.makeIterator() {
             hubs.append(
                 LiveHub(
-                    loop: loop, reads: reads, options: options, pool: pool, reader: try StoreReader(files)))
+                    loop: loop, reads: reads, options: options, pool: pool, reader: try StoreReader(files),
+                    interest: interest))
         }
         for hub in hubs { hub.start() }
         self.hubs = hubs

@@ -39,7 +39,9 @@ public struct DataDirectoryLayout: Sendable, Equatable {
     public var workerSocket: String { runDirectory + "/worker.sock" }
     /// Where the live process accepts HTTP connections.
     public var liveSocket: String { runDirectory + "/live.sock" }
-    /// Where the live process hears of commits.
+    /// Whether anybody waits in the live process, as a number that all processes map.
+    public var liveInterest: String { runDirectory + "/live.interest" }
+    /// Where workers tell the live process what has changed.
     public var wakeSocket: String { runDirectory + "/wake.sock" }
 
     /// FNV-1a with 64 bits in hexadecimal. It only has to be the same in every process, which `Hasher` is not.

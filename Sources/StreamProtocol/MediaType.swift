@@ -9,9 +9,19 @@ public struct MediaType: Equatable, Hashable, Sendable {
     /// Takes the text before the first `;`, trimmed. Nothing is refused here: a value of another shape
     /// simply equals no stream's media type.
     public init(contentType: String) {
+        if contentType.utf8.allSatisfy(MediaType.isPlainByte) {
+            name = contentType
+            return
+        }
         var type = contentType[...]
         if let semicolon = type.utf8.firstIndex(of: UInt8(ascii: ";")) { type = type[..<semicolon] }
         name = trimmedOfWhitespace(type).lowercased()
+    }
+
+    /// What stands in a usual value, which is its own name.
+    private static func isPlainByte(_ byte: UInt8) -> Bool {
+        (byte >= UInt8(ascii: "a") && byte <= UInt8(ascii: "z")) || byte == UInt8(ascii: "/")
+            || byte == UInt8(ascii: "-")
     }
 
     /// Whether the value has the shape `type/subtype` of RFC 9110 tokens; PUT treats any other as

@@ -9,7 +9,7 @@ extension StreamService {
 
     /// POST (PROTOCOL section 3.2).
     func append(
-        _ request: ServiceRequest, _ name: StreamName, _ reader: StoreReader, _ respond: @escaping Respond
+        _ request: ServiceRequest, _ name: StreamName, _ reader: StoreReader, _ respond: Reply
     ) throws(ServiceError) {
         let conditions: AppendConditions
         do throws(ServiceError) {
@@ -29,10 +29,11 @@ extension StreamService {
         let append = AppendRequest(name: name, conditions: conditions, body: body, now: options.clock())
         let producer = conditions.producer
         let closesOnly = !conditions.hasBody
-        committer.submit(weight: request.body.count) { (session) throws(StoreError) in
+        committer.submit(weight: request.body.count, completeOn: respond.completions) {
+            (session) throws(StoreError) in
             try session.append(append)
         } complete: { result in
-            finish(result, respond) { (outcome) throws(ServiceError) in
+            self.finish(result, respond) { (outcome) throws(ServiceError) in
                 switch outcome {
                 case .absent: throw .noStream
                 case .gone: throw .streamGone

@@ -4,7 +4,7 @@ import StreamStore
 extension StreamService {
     /// PUT (PROTOCOL section 3.1).
     func create(
-        _ request: ServiceRequest, _ name: StreamName, _ respond: @escaping Respond
+        _ request: ServiceRequest, _ name: StreamName, _ respond: Reply
     ) throws(ServiceError) {
         let headers = request.headers
         let lifetime = try StreamService.lifetime(headers)
@@ -23,10 +23,11 @@ extension StreamService {
             closed: headers[.streamClosed].map { NumberGrammar.isTrue($0) } ?? false, body: body,
             now: options.clock(), fork: fork)
         let location = origin(of: request) + request.target.path
-        committer.submit(weight: request.body.count) { (session) throws(StoreError) in
+        committer.submit(weight: request.body.count, completeOn: respond.completions) {
+            (session) throws(StoreError) in
             try session.create(create)
         } complete: { result in
-            finish(result, respond) { (outcome) throws(ServiceError) in
+            self.finish(result, respond) { (outcome) throws(ServiceError) in
                 switch outcome {
                 case .created(let state, let tail):
                     return StreamService.describe(state, tail: tail, status: 201, location: location)
@@ -72,12 +73,12 @@ extension StreamService {
     }
 
     /// DELETE (PROTOCOL section 3.7).
-    func delete(_ name: StreamName, _ respond: @escaping Respond) {
+    func delete(_ name: StreamName, _ respond: Reply) {
         let now = options.clock()
-        committer.submit { (session) throws(StoreError) in
+        committer.submit(completeOn: respond.completions) { (session) throws(StoreError) in
             try session.delete(name, now: now)
         } complete: { result in
-            finish(result, respond) { (outcome) throws(ServiceError) in
+            self.finish(result, respond) { (outcome) throws(ServiceError) in
                 switch outcome {
                 case .deleted: return ServiceResponse(status: 204)
                 case .absent: throw .noStream

@@ -2,7 +2,7 @@ import StreamProtocol
 import StreamStore
 
 /// Turns requests into answers: the decision tables of PROTOCOL section 3.
-public struct StreamService: Sendable {
+public final class StreamService: Sendable {
     /// What the service is told by its configuration.
     public struct Options: Sendable {
         /// Most bytes of a request body.
@@ -38,13 +38,26 @@ public struct StreamService: Sendable {
         self.committer = committer
     }
 
-    /// Where an answer goes; called once, on the calling or on the committing thread.
-    public typealias Respond = @Sendable (ServiceResponse) -> Void
+    /// Where an answer goes.
+    public struct Reply: Sendable {
+        let completions: (any CompletionQueue)?
+        let send: @Sendable (ServiceResponse) -> Void
+
+        func callAsFunction(_ response: ServiceResponse) { send(response) }
+    }
 
     /// Answers a request; writes are answered once they are durable.
     ///
-    /// - Parameter reader: of the calling thread.
-    public func handle(_ request: ServiceRequest, reader: StoreReader, respond: @escaping Respond) {
+    /// - Parameters:
+    ///   - reader: of the calling thread.
+    ///   - completions: brings finished writes back to where `respond` shall be called; nil: it is called on the
+    ///     committing thread.
+    ///   - respond: called once, at once or when a write is durable.
+    public func handle(
+        _ request: ServiceRequest, reader: StoreReader, completions: (any CompletionQueue)? = nil,
+        respond: @escaping @Sendable (ServiceResponse) -> Void
+    ) {
+        let respond = Reply(completions: completions, send: respond)
         do throws(ServiceError) {
             if request.method == .options {
                 respond(StreamService.preflight)
@@ -66,7 +79,7 @@ public struct StreamService: Sendable {
     }
 
     private func handle(
-        _ request: ServiceRequest, _ name: StreamName, _ reader: StoreReader, _ respond: @escaping Respond
+        _ request: ServiceRequest, _ name: StreamName, _ reader: StoreReader, _ respond: Reply
     ) throws(ServiceError) {
         switch request.method {
         case .get: respond(try catchUp(request, name, reader))
@@ -80,7 +93,7 @@ public struct StreamService: Sendable {
 
     /// Sends what became of a write.
     func finish<Outcome>(
-        _ result: Result<Outcome, StoreError>, _ respond: Respond,
+        _ result: Result<Outcome, StoreError>, _ respond: Reply,
         _ answer: (Outcome) throws(ServiceError) -> ServiceResponse
     ) {
         do throws(ServiceError) {
@@ -116,9 +129,9 @@ public struct StreamService: Sendable {
         }
     }
 
-    private func ready(_ respond: @escaping Respond) {
+    private func ready(_ respond: Reply) {
         guard options.othersAreReady() else { return respond(ServiceResponse(.unavailable)) }
-        committer.submit { (session) throws(StoreError) in
+        committer.submit(completeOn: respond.completions) { (session) throws(StoreError) in
             try session.probe()
         } complete: { result in
             switch result {

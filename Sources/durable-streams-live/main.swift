@@ -3,6 +3,7 @@ import NIOCore
 import ServerProcess
 import StreamService
 import StreamStore
+import WakeChannel
 
 // The live process: serves long-polls and event streams, and hears from the workers what has changed.
 
@@ -15,6 +16,7 @@ do {
     let server = try LiveServer(
         liveSocket: ServerProcess.listenDescriptor, wakeSocket: process.layout.wakeSocket,
         loops: 1, reads: LiveReads(process.makeService(committer)), files: process.files,
+        interest: LiveInterest(path: process.layout.liveInterest),
         options: LiveOptions(
             longPollTimeout: .nanoseconds(Int64(settings.longPollTimeout * 1e9)),
             eventLifetime: .nanoseconds(Int64(settings.sseLifetime * 1e9)),

@@ -8,7 +8,10 @@ import WakeChannel
 let process = ServerProcess(name: "worker")
 do throws(StoreError) {
     let wake = WakeSender(path: process.layout.wakeSocket)
-    let committer = try process.openCommitter { wake.notify($0) }
+    let interest = LiveInterest(path: process.layout.liveInterest)
+    let committer = try process.openCommitter { changes in
+        if interest.isAnybodyWaiting { wake.notify(changes) }
+    }
     let log = process.log
     let chores = try Chores(
         process.files, committer: committer, sweepInterval: process.settings.sweepInterval,

@@ -60,22 +60,21 @@ enum FastCGIRequest {
         }
         if let clientEntityTags, !clientEntityTags.isEmpty { headers.add(.ifNoneMatch, clientEntityTags) }
 
-        var request = ServiceRequest(
-            method: method, target: RequestTarget(raw: target), headers: headers, scheme: scheme,
-            cacheEntityTag: cacheEntityTag)
-        request.mayBeStored = mayBeStored
-        if tooLarge || headerBytes > maximumHeaders { request.rejection = .headersTooLarge }
+        var rejection: ServiceError? = tooLarge || headerBytes > maximumHeaders ? .headersTooLarge : nil
+        var body: [UInt8] = []
         if contentLength > maximumBody {
-            request.rejection = .bodyTooLarge
+            rejection = .bodyTooLarge
             connection.closeAfterwards()
         } else if contentLength > 0 {
-            request.body = connection.readBody(length: contentLength)
-            if request.body.count < contentLength {
-                request.rejection = .bodyCutOff
+            body = connection.readBody(length: contentLength)
+            if body.count < contentLength {
+                rejection = .bodyCutOff
                 connection.closeAfterwards()
             }
         }
-        return request
+        return ServiceRequest(
+            method: method, target: RequestTarget(raw: target), headers: headers, body: body, scheme: scheme,
+            cacheEntityTag: cacheEntityTag, mayBeStored: mayBeStored, rejection: rejection)
     }
 
     private static let fields: [(name: StaticString, field: HeaderField)] = [

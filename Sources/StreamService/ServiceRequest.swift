@@ -110,8 +110,11 @@ public struct ServiceRequest: Sendable {
     /// Collects the parts.
     public init(
         method: Method, target: RequestTarget, headers: RequestHeaders, body: [UInt8] = [],
-        scheme: String = "http", cacheEntityTag: String? = nil
+        scheme: String = "http", cacheEntityTag: String? = nil, mayBeStored: Bool = true,
+        rejection: ServiceError? = nil
     ) {
+        self.mayBeStored = mayBeStored
+        self.rejection = rejection
         self.method = method
         self.target = target
         self.headers = headers

@@ -27,8 +27,6 @@ extension StreamService {
             body = .none
         }
         let append = AppendRequest(name: name, conditions: conditions, body: body, now: options.clock())
-        let producer = conditions.producer
-        let closesOnly = !conditions.hasBody
         committer.submit(weight: request.body.count, completeOn: respond.completions) {
             (session) throws(StoreError) in
             try session.append(append)
@@ -40,11 +38,12 @@ extension StreamService {
                 case .invalidJSON: throw .jsonInvalid
                 case .emptyArray: throw .jsonEmpty
                 case .accepted(let tail, let closed):
+                    let producer = append.conditions.producer
                     return StreamService.appended(
-                        status: producer == nil || closesOnly ? 204 : 200, tail: tail, closed: closed,
-                        producer)
+                        status: producer == nil || !append.conditions.hasBody ? 204 : 200, tail: tail,
+                        closed: closed, producer)
                 case .judged(let verdict, let tail):
-                    return try StreamService.judged(verdict, tail: tail, producer)
+                    return try StreamService.judged(verdict, tail: tail, append.conditions.producer)
                 }
             }
         }

@@ -27,7 +27,7 @@ public final class GroupCommitter: Sendable {
     }
 
     private struct Queue {
-        var members: [any GroupMember] = []
+        var members: [GroupMember] = []
         var stopping = false
     }
 
@@ -113,7 +113,7 @@ public final class GroupCommitter: Sendable {
 
     private func run(_ session: WriteSession, _ lock: FileLock) {
         while true {
-            let group = waiting.wait { queue -> [any GroupMember]? in
+            let group = waiting.wait { queue -> [GroupMember]? in
                 if queue.members.isEmpty { return queue.stopping ? [] : nil }
                 return GroupCommitter.takeGroup(&queue.members)
             }
@@ -122,7 +122,7 @@ public final class GroupCommitter: Sendable {
         }
     }
 
-    private static func takeGroup(_ waiting: inout [any GroupMember]) -> [any GroupMember] {
+    private static func takeGroup(_ waiting: inout [GroupMember]) -> [GroupMember] {
         var bytes = 0
         var count = 0
         for member in waiting {
@@ -139,7 +139,7 @@ public final class GroupCommitter: Sendable {
         return group
     }
 
-    private func commit(_ group: inout [any GroupMember], _ session: WriteSession, _ lock: FileLock) {
+    private func commit(_ group: inout [GroupMember], _ session: WriteSession, _ lock: FileLock) {
         do throws(StoreError) {
             try transact(group, session, lock)
         } catch {
@@ -160,7 +160,7 @@ public final class GroupCommitter: Sendable {
     }
 
     private func transact(
-        _ group: [any GroupMember], _ session: WriteSession, _ lock: FileLock
+        _ group: [GroupMember], _ session: WriteSession, _ lock: FileLock
     ) throws(StoreError) {
         try lock.lock()
         do throws(StoreError) {
@@ -195,48 +195,56 @@ public protocol CompletionQueue: AnyObject, Sendable {
 }
 
 /// One request in a group.
-private protocol GroupMember: Completion {
-    var weight: Int { get }
-    func apply(_ session: WriteSession) throws(StoreError)
-    func fail(_ error: StoreError)
-    func finish()
-}
-
+///
 /// `@unchecked Sendable`: it belongs to the thread that submits it, then to the committing one, then to the one that
 /// completes it, handed on through queues.
-private final class Member<Outcome: Sendable>: GroupMember, @unchecked Sendable {
+private class GroupMember: Completion, @unchecked Sendable {
     let weight: Int
     private let queue: (any CompletionQueue)?
+    private var isFinished = false
+
+    init(weight: Int, queue: (any CompletionQueue)?) {
+        self.weight = weight
+        self.queue = queue
+    }
+
+    func apply(_ session: WriteSession) throws(StoreError) {}
+
+    func fail(_ error: StoreError) { finish() }
+
+    func complete() {}
+
+    final func finish() {
+        guard !isFinished else { return }
+        isFinished = true
+        if let queue { queue.post(self) } else { complete() }
+    }
+}
+
+/// `@unchecked Sendable`: as its base.
+private final class Member<Outcome: Sendable>: GroupMember, @unchecked Sendable {
     private let work: @Sendable (WriteSession) throws(StoreError) -> Outcome
     private let callback: @Sendable (Result<Outcome, StoreError>) -> Void
     private var outcome: Result<Outcome, StoreError>?
-    private var isFinished = false
 
     init(
         weight: Int, queue: (any CompletionQueue)?,
         work: @escaping @Sendable (WriteSession) throws(StoreError) -> Outcome,
         complete: @escaping @Sendable (Result<Outcome, StoreError>) -> Void
     ) {
-        self.weight = weight
-        self.queue = queue
         self.work = work
         callback = complete
+        super.init(weight: weight, queue: queue)
     }
 
-    func apply(_ session: WriteSession) throws(StoreError) { outcome = .success(try work(session)) }
+    override func apply(_ session: WriteSession) throws(StoreError) { outcome = .success(try work(session)) }
 
-    func fail(_ error: StoreError) {
+    override func fail(_ error: StoreError) {
         outcome = .failure(error)
         finish()
     }
 
-    func finish() {
-        guard !isFinished else { return }
-        isFinished = true
-        if let queue { queue.post(self) } else { complete() }
-    }
-
-    func complete() {
+    override func complete() {
         if let outcome { callback(outcome) }
     }
 }

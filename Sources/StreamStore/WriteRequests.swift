@@ -77,16 +77,17 @@ public enum CreateOutcome: Sendable {
     case forkSubOffset
 }
 
-/// An append, a closure, or both (PROTOCOL section 3.2).
-public struct AppendRequest: Sendable {
+/// An append, a closure, or both (PROTOCOL section 3.2). A class, since it travels through threads and closures:
+/// one reference to count instead of one for each of its strings.
+public final class AppendRequest: Sendable {
     /// Which stream.
-    public var name: StreamName
+    public let name: StreamName
     /// What the decision table looks at.
-    public var conditions: AppendConditions
+    public let conditions: AppendConditions
     /// What to append.
-    public var body: PreparedBody
+    public let body: PreparedBody
     /// Milliseconds since 1970.
-    public var now: Int64
+    public let now: Int64
 
     /// Collects the parts.
     public init(name: StreamName, conditions: AppendConditions, body: PreparedBody, now: Int64) {

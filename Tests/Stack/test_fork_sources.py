@@ -103,12 +103,6 @@ def test_escapes_are_normalised(http: Client, path: str, one: str, other: str) -
     expect(http.head(f"{path}/{other}"), 410)
 
 
-@pytest.mark.parametrize("spaces", ["  {s}", "{s}\t ", " \t{s} \t"])
-def test_white_space_around_it(http: Client, path: str, spaces: str) -> None:
-    http.create(f"{path}/a", "text/plain", "abc")
-    expect(create_from(http, f"{path}/b", spaces.format(s=url(f"{path}/a"))), 201)
-
-
 def test_the_default_project_has_two_urls(http: Client, path: str) -> None:
     http.create(f"{path}/a", "text/plain", "abc")
     expect(create_from(http, f"{path}/b", f"/v1/_default/stream/{path}/a"), 201)

@@ -103,6 +103,19 @@ def test_empty_fork_offset_counts_as_absent(http: Client, path: str, source: str
     check_empty(http.put_fork(f"{path}/b", source, at=""), 200, Stream_Next_Offset=True)
 
 
+@pytest.mark.parametrize("around", [" {}", "{} ", "\t{}", "{}\t", " \t{}\t "], ids=["sp-before", "sp-behind", "tab-before", "tab-behind", "mixed"])
+def test_white_space_around_values(http: Client, path: str, source: str, around: str) -> None:
+    """4: header values are trimmed of optional white space, which is spaces and tabs (RFC 9110 5.6.3)."""
+    tail = http.head(source).offset
+    values = {"Stream_Forked_From": url(source), "Stream_Fork_Offset": at(tail, 4), "Stream_Fork_Sub_Offset": "2", "Stream_TTL": "600"}
+    for name in values:
+        fork = f"{path}/{name}"
+        assert expect(http.put(fork, "text/plain", **(values | {name: around.format(values[name])})), 201).offset == at(tail, 6)
+        assert http.head(fork).get("Stream-TTL") == "600"
+    closed = http.put_fork(f"{path}/closed", source, Stream_Closed=around.format("true"))
+    assert closed.get("Stream-Closed") == "true", closed.describe()
+
+
 def test_body_larger_than_the_limit(small: Client, path: str) -> None:
     """Row 8 comes before 9 to 17."""
     small.create(f"{path}/a", "text/plain", "abc")

@@ -80,6 +80,20 @@ class Client:
         """PUT that has to make a new stream."""
         return expect(self.put(path, type, body, **extra), 201)
 
+    def put_fork(self, path: str, source: str, type: str | None = None, body: bytes | str | None = None, /, **extra: str) -> Response:
+        """PUT with `Stream-Forked-From`; `source` is relative to the stream root.
+
+        Keywords `at` and `sub` are short for the fork offset and sub-offset.
+        """
+        for short, name in (("at", "Stream_Fork_Offset"), ("sub", "Stream_Fork_Sub_Offset")):
+            if short in extra:
+                extra[name] = extra.pop(short)
+        return self.put(path, type, body, Stream_Forked_From=url(source), **extra)
+
+    def fork(self, path: str, source: str, type: str | None = None, body: bytes | str | None = None, /, **extra: str) -> Response:
+        """PUT that has to make a new fork."""
+        return expect(self.put_fork(path, source, type, body, **extra), 201)
+
     def append(self, path: str, type: str, body: bytes | str, /, **extra: str) -> Response:
         """POST that has to succeed."""
         status = 200 if "Producer_Id" in extra else 204

@@ -1,8 +1,9 @@
-"""A stream in memory: the decision tables of 3.1, 3.2 and 3.4 in the simplest form that can be right."""
+"""Streams in memory: the decision tables of 3.1, 3.2, 3.4 and 11 in the simplest form that can be right."""
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 
 ZERO = "0000000000000000_0000000000000000"
@@ -28,6 +29,18 @@ class Request:
     ttl: str | None = None
     producer: tuple[str, int, int] | None = None
     seq: str | None = None
+    source: str | None = None  # name of the stream to fork
+    fork_offset: str | None = None
+    sub_offset: str | None = None
+
+    @property
+    def malformed(self) -> bool:
+        """3.1 rows 4 to 7."""
+        if self.source is None and (self.sub_offset is not None or self.fork_offset):
+            return True
+        if self.fork_offset and not re.fullmatch(r"[0-9]{16}_[0-9]{16}", self.fork_offset, re.ASCII):
+            return True
+        return self.sub_offset is not None and not re.fullmatch(r"0|[1-9][0-9]*", self.sub_offset, re.ASCII)
 
 
 def messages(body: bytes) -> list[bytes] | None:
@@ -43,13 +56,22 @@ def messages(body: bytes) -> list[bytes] | None:
 class Stream:
     """One incarnation."""
 
-    def __init__(self, request: Request):
-        self.type = request.type or "application/octet-stream"
+    def __init__(self, request: Request, source: Stream | None = None, position: int = 0):
+        self.type = request.type or (source.type if source else "application/octet-stream")
         self.json = self.type == "application/json"
-        self.ttl = request.ttl
-        self.incarnation = ""  # learned from the 201
+        self.ttl = request.ttl or (source.ttl if source else None)
+        self.inherited = bool(source) and not request.ttl
+        self.incarnation = source.incarnation if source else ""  # learned from the 201
         self.instance = ""  # learned from the first ETag
-        self.units: list[bytes] = []
+        self.units: list[bytes] = source.units[:position] if source else []
+        # The positions behind each append.
+        self.ends: list[int] = [end for end in source.ends if end < position] if source else []
+        if position:
+            self.ends.append(position)
+        self.source = source
+        self.fork = (request.source, request.fork_offset or source.tail, int(request.sub_offset or 0)) if source else None
+        self.forks = 0
+        self.gone = False
         self.closed = request.closing
         self.closed_by: tuple[str, int, int] | None = None
         self.last_seq: str | None = None
@@ -57,9 +79,10 @@ class Stream:
         self.add(request.body)
 
     def add(self, body: bytes) -> None:
-        if not body:
-            return
-        self.units += (messages(body) or []) if self.json else [bytes([byte]) for byte in body]
+        units = ((messages(body) or []) if self.json else [bytes([byte]) for byte in body]) if body else []
+        if units:
+            self.units += units
+            self.ends.append(len(self.units))
 
     def token(self, place: int) -> str:
         return f"{self.incarnation}_{place:016d}"
@@ -73,11 +96,29 @@ class Stream:
             return b"[" + b",".join(self.units[start:]) + b"]"
         return b"".join(self.units[start:])
 
-    # 3.1
+    # 3.1 and 11.2
+
+    def matches(self, request: Request) -> bool:
+        """The comparison table of 3.1."""
+        if request.closing != self.closed or request.source != (self.fork[0] if self.fork else None):
+            return False
+        if self.fork is None:
+            return (request.type or "application/octet-stream") == self.type and request.ttl == self.ttl
+        if request.fork_offset and request.fork_offset != self.fork[1] or int(request.sub_offset or 0) != self.fork[2]:
+            return False
+        return request.type in (None, self.type) and (request.ttl == self.ttl or self.inherited and request.ttl is None)
+
+    def fork_point(self, request: Request) -> int | None:
+        """Rows 15 and 16: the resolved position, None when refused."""
+        token = request.fork_offset or self.tail
+        place, sub = int(token.split("_")[1]), int(request.sub_offset or 0)
+        if place > len(self.units) or not (token == ZERO or token.startswith(self.incarnation + "_")):
+            return None
+        behind = [end for end in self.ends if end > place] or [place]
+        return place + sub if sub == 0 or place + sub <= (behind[-1] if self.json else behind[0]) else None
 
     def put_again(self, request: Request) -> Expected:
-        same = (request.type or "application/octet-stream") == self.type and request.ttl == self.ttl and request.closing == self.closed
-        if not same:
+        if not self.matches(request):
             return Expected(409)
         headers = {"stream-next-offset": self.tail}
         if self.closed:
@@ -193,3 +234,55 @@ class Stream:
         if self.ttl:
             headers["stream-ttl"] = self.ttl
         return Expected(200, headers, type=self.type, cache="no-store")
+
+
+class World:
+    """All streams by name, soft-deleted ones included."""
+
+    def __init__(self) -> None:
+        self.streams: dict[str, Stream] = {}
+
+    def refusal(self, name: str) -> Expected | None:
+        """What every request but PUT gets on a name without a readable stream."""
+        stream = self.streams.get(name)
+        if stream is None:
+            return Expected(404, code="STREAM_NOT_FOUND")
+        return Expected(410) if stream.gone else None
+
+    def put(self, name: str, request: Request) -> Expected | Stream:
+        """3.1: the answer, or the stream that was created."""
+        if request.malformed:
+            return Expected(400)
+        if stream := self.streams.get(name):
+            return Expected(409) if stream.gone else stream.put_again(request)
+        source, position = None, 0
+        if request.source is not None:
+            source = self.streams.get(request.source)
+            if source is None:
+                return Expected(404)
+            if source.gone or request.type not in (None, source.type):
+                return Expected(409)
+            point = source.fork_point(request)
+            if point is None:
+                return Expected(400)
+            position = point
+        json = (request.type or (source.type if source else None)) == "application/json"
+        if json and request.body and messages(request.body) is None:
+            return Expected(400, code="JSON_INVALID")
+        if source:
+            source.forks += 1
+        self.streams[name] = Stream(request, source, position)
+        return self.streams[name]
+
+    def delete(self, name: str) -> Expected:
+        """3.7 and 11.6."""
+        if refused := self.refusal(name):
+            return refused
+        stream: Stream | None = self.streams[name]
+        stream.gone = True
+        while stream and stream.gone and stream.forks == 0:
+            self.streams = {key: value for key, value in self.streams.items() if value is not stream}
+            stream = stream.source
+            if stream:
+                stream.forks -= 1
+        return Expected(204)

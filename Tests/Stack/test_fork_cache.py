@@ -1,0 +1,74 @@
+"""nginx's cache and forks: nothing of a soft-deleted source, and nothing of a fork that was made again."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from checks import check_error
+from client import Client, at, expect
+from test_cache import BIG, STALE_LIMIT, big_stream, hit, served
+
+OCTETS = "application/octet-stream"
+
+
+def keep_asking(small: Client, *questions: tuple[str, str]) -> None:
+    """Until nothing old may be served any more; asked all the time, as a popular stream would be."""
+    deadline = time.monotonic() + STALE_LIMIT
+    while time.monotonic() < deadline:
+        for path, query in questions:
+            small.get(path, query)
+        time.sleep(0.1)
+
+
+def test_soft_deleted_data_does_not_live_on(small: Client, path: str) -> None:
+    """A source's cached ranges end with it; its fork's go on, under tokens that are the same."""
+    tail = big_stream(small, path)
+    token = f"offset={at(tail, 7)}"
+    small.fork(f"{path}/b", path, None, "own")
+    for name in (path, f"{path}/b"):
+        hit(small, name), hit(small, name, token)
+    expect(small.delete(path), 204)
+    keep_asking(small, (path, ""), (path, token))
+    for query in ("", token):
+        check_error(small.get(path, query), 410)
+        read = expect(small.get(f"{path}/b", query), 200)
+        assert BIG[7 if query else 0 :].startswith(read.body)
+    assert small.read_all(f"{path}/b")[0] == BIG + b"own"
+    expect(small.delete(f"{path}/b"), 204)
+    keep_asking(small, (f"{path}/b", token))
+    for name in (path, f"{path}/b"):
+        check_error(small.get(name), 404)
+        check_error(small.get(name, token), 404)
+
+
+def test_equal_tokens_of_source_and_forks_are_kept_apart(small: Client, path: str) -> None:
+    """Each stream's ranges are stored by its own URL."""
+    tail = small.create(path, OCTETS, b"-" * 1000).offset
+    for letter in (b"a", b"b"):
+        small.fork(f"{path}/{letter.decode()}", path, None, letter * 150_000)
+    small.append(path, OCTETS, b"s" * 150_000)
+    for name, letter in ((path, b"s"), (f"{path}/a", b"a"), (f"{path}/b", b"b")):
+        read = hit(small, name, f"offset={tail}")
+        assert set(read.body) == set(letter)
+        assert small.read_all(name)[0] == b"-" * 1000 + letter * 150_000
+
+
+@pytest.mark.parametrize("delay", [0, STALE_LIMIT], ids=["at-once", "behind-the-limit"])
+@pytest.mark.parametrize("cached", ["inherited", "own", "both"])
+def test_a_fork_made_again(small: Client, path: str, cached: str, delay: float) -> None:
+    """Its offsets are those of its predecessor, since both are its source's: yet a reader never gets a mixture."""
+    tail = small.create(path, OCTETS, b"-" * 1000).offset
+    old, new = b"-" * 1000 + b"old!" * 50_000, b"-" * 1000 + b"new?" * 50_000
+    small.fork(f"{path}/b", path, None, old[1000:])
+    first = expect(small.get(f"{path}/b", "offset=-1"), 200)
+    for query in {"inherited": ["offset=-1"], "own": [f"offset={first.offset}"], "both": ["offset=-1", f"offset={first.offset}"]}[cached]:
+        assert served(hit(small, f"{path}/b", query)) == "HIT"
+    expect(small.delete(f"{path}/b"), 204)
+    small.fork(f"{path}/b", path, None, new[1000:])
+    if delay:
+        keep_asking(small, (f"{path}/b", "offset=-1"), (f"{path}/b", f"offset={first.offset}"))
+    content, _ = small.read_all(f"{path}/b")
+    assert content == new if delay else content in (old, new), "data of both forks in one reading"
+    assert small.read_all(f"{path}/b", at(tail, 1000))[0] == new[1000:] or not delay

@@ -16,10 +16,18 @@ public enum NumberGrammar {
         return value
     }
 
-    /// `0` or `[1-9][0-9]*` with a value up to 2^53 − 1: `Stream-TTL` and `Stream-Fork-Sub-Offset`.
+    /// `0` or `[1-9][0-9]*` with a value up to 2^53 − 1: `Stream-TTL`.
     public static func canonical(_ text: some StringProtocol) -> Int64? {
         if text.utf8.first == UInt8(ascii: "0"), text.utf8.count > 1 { return nil }
         return digits(text)
+    }
+
+    /// The same grammar without a bound, larger values counting as 2^53 − 1: `Stream-Fork-Sub-Offset`, where any
+    /// such number leads beyond every stream.
+    public static func canonicalUnbounded(_ text: some StringProtocol) -> Int64? {
+        if text.utf8.first == UInt8(ascii: "0"), text.utf8.count > 1 { return nil }
+        guard !text.isEmpty, text.utf8.allSatisfy({ decimalDigit($0) != nil }) else { return nil }
+        return digits(text) ?? maximum
     }
 
     /// Whether a `Stream-Closed` value means true: `true` in any letter case. Every other value is as

@@ -34,7 +34,11 @@ struct CachePolicy {
     /// Only pieces that end before the tail are kept, since a reader must see its own writes, and never
     /// those of streams that end by time. After the second nginx asks by entity tag and gets a 304 without
     /// a body: so the copy is used for as long as the stream exists, and no longer.
-    func isStorable(reachesTail: Bool) -> Bool { !reachesTail && !isPrivate && state.lifetime == .unlimited }
+    /// Nor those of forks: one made again at the same URL shares the incarnation, so tokens of the old one stay
+    /// valid, and a copy of its would be read beside new content.
+    func isStorable(reachesTail: Bool) -> Bool {
+        !reachesTail && !isPrivate && state.lifetime == .unlimited && state.fork == nil
+    }
 
     private var secondsOfLife: Int64? {
         switch state.lifetime {

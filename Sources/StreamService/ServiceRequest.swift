@@ -77,14 +77,24 @@ public struct RequestHeaders: Sendable {
         return value
     }
 
-    /// Adds a line.
-    public mutating func add(_ field: HeaderField, _ value: String) {
+    /// Adds a line, without the white space around its value: nginx strips spaces, but no tabs.
+    public mutating func add(_ field: HeaderField, _ untrimmed: String) {
+        let value = trimmed(untrimmed)
         if let index = fields.firstIndex(where: { $0.0 == field }) {
             fields[index].1 += ", " + value
         } else {
             fields.append((field, value))
         }
     }
+}
+
+private func trimmed(_ text: String) -> String {
+    func isSpace(_ byte: UInt8?) -> Bool { byte == 0x20 || byte == 0x09 }
+    guard isSpace(text.utf8.first) || isSpace(text.utf8.last) else { return text }
+    var rest = text[...]
+    while isSpace(rest.utf8.first) { rest = rest.dropFirst() }
+    while isSpace(rest.utf8.last) { rest = rest.dropLast() }
+    return String(rest)
 }
 
 /// A request, whichever transport brought it.

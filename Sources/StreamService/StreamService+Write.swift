@@ -61,7 +61,7 @@ extension StreamService {
         }
         var subOffset: Int64 = 0
         if let text = headers[.streamForkSubOffset] {
-            guard let value = NumberGrammar.canonical(text) else { throw .forkSubOffsetInvalid }
+            guard let value = NumberGrammar.canonicalUnbounded(text) else { throw .forkSubOffsetInvalid }
             subOffset = value
         }
         guard let source else { return nil }

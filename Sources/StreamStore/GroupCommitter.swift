@@ -76,7 +76,9 @@ public final class GroupCommitter: Sendable {
             queue.members.append(member)
             return (queue.members.count == 1, true)
         }
-        if !accepted { member.fail(StoreError(kind: .failed, "the store is closing")) }
+        guard !accepted else { return }
+        member.fail(StoreError(kind: .failed, "the store is closing"))
+        member.finish()
     }
 
     /// Queues a write and waits for its outcome.
@@ -172,7 +174,10 @@ public final class GroupCommitter: Sendable {
             session.rollback()
             lock.unlock()
             if error.kind == .inputOutput {
-                for member in group { member.fail(error) }
+                for member in group {
+                    member.fail(error)
+                    member.finish()
+                }
                 hooks.poisoned(error)
             }
             throw error
@@ -210,10 +215,12 @@ private class GroupMember: Completion, @unchecked Sendable {
 
     func apply(_ session: WriteSession) throws(StoreError) {}
 
-    func fail(_ error: StoreError) { finish() }
+    /// Notes that the outcome is a failure.
+    func fail(_ error: StoreError) {}
 
     func complete() {}
 
+    /// Hands the outcome on, once.
     final func finish() {
         guard !isFinished else { return }
         isFinished = true
@@ -241,7 +248,6 @@ private final class Member<Outcome: Sendable>: GroupMember, @unchecked Sendable 
 
     override func fail(_ error: StoreError) {
         outcome = .failure(error)
-        finish()
     }
 
     override func complete() {

@@ -14,7 +14,7 @@ extension WriteSession {
             guard try statements.findStreamByID.step() else { continue }
             let state = StreamState(row: statements.findStreamByID)
             statements.findStreamByID.reset()
-            try end(state)
+            try end(state, now: now)
         }
         return expired.count
     }

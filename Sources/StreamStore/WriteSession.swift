@@ -80,14 +80,14 @@ public final class WriteSession {
         case .absent: return .absent
         case .gone: return .gone
         case .present(let head):
-            try end(head.state)
+            try end(head.state, now: now)
             return .deleted
         }
     }
 
     /// Ends a stream: it is removed, or, while forks need its data, soft-deleted (PROTOCOL section 11.6).
-    func end(_ state: StreamState) throws(StoreError) {
-        guard state.forks > 0 else { return try remove(state) }
+    func end(_ state: StreamState, now: Int64) throws(StoreError) {
+        guard state.forks > 0 else { return try remove(state, now: now) }
         statements.softDelete.bind(1, state.id)
         try statements.softDelete.run()
         heads.remove(state.name)
@@ -118,7 +118,7 @@ public final class WriteSession {
         }
         if head.state.softDeleted { return .gone }
         if head.state.isExpired(at: now) {
-            try end(head.state)
+            try end(head.state, now: now)
             return head.state.forks > 0 ? .gone : .absent
         }
         return .present(head)
@@ -214,8 +214,8 @@ public final class WriteSession {
         head.state.deadline = deadline
     }
 
-    /// Removes a stream, and with it the soft-deleted ancestors that nobody else needs.
-    private func remove(_ state: StreamState) throws(StoreError) {
+    /// Removes a stream, and with it the soft-deleted and expired ancestors that nobody else needs.
+    private func remove(_ state: StreamState, now: Int64) throws(StoreError) {
         var next: StreamState? = state
         while let state = next {
             for statement in [statements.deleteStream, statements.queuePurge, statements.insertTombstone] {
@@ -224,20 +224,22 @@ public final class WriteSession {
             }
             heads.remove(state.name)
             changed.append(StreamChange(id: state.id))
-            next = try state.fork.flatMap { (fork) throws(StoreError) in try self.release(fork.source) }
+            next = try state.fork.flatMap { (fork) throws(StoreError) in
+                try self.release(fork.source, now: now)
+            }
         }
         try statements.queueTombstones.run()
     }
 
     /// Takes back the reference of a removed fork; gives the source if that was the last thing that kept it.
-    private func release(_ source: Int64) throws(StoreError) -> StreamState? {
+    private func release(_ source: Int64, now: Int64) throws(StoreError) -> StreamState? {
         try countForks(of: source, by: -1)
         statements.findStreamByID.bind(1, source)
         guard try statements.findStreamByID.step() else { return nil }
         defer { statements.findStreamByID.reset() }
         let state = StreamState(row: statements.findStreamByID)
         heads[state.name]?.state.forks = state.forks
-        return state.softDeleted && state.forks == 0 ? state : nil
+        return state.forks == 0 && (state.softDeleted || state.isExpired(at: now)) ? state : nil
     }
 
     func countForks(of stream: Int64, by difference: Int64) throws(StoreError) {

@@ -55,6 +55,11 @@ public struct EventStream: Sendable {
                 let held = UTF8Text.incompleteTail(of: content)
                 content = content.dropLast(held)
                 end -= Int64(held)
+                // A line break of two bytes counts once, so it must not be cut in two.
+                if !piece.reachesTail, content.count > 1, content.last == 0x0D {
+                    content = content.dropLast()
+                    end -= 1
+                }
             }
         }
         let closed = piece.reachesClosedTail

@@ -38,6 +38,7 @@ public struct LiveReads: Sendable {
             guard request.method == .get else { throw ServiceError.methodNotAllowed }
             return try open(request, name, reader)
         } catch {
+            service.removeExpired(reader)
             return .answer(ServiceResponse(error))
         }
     }
@@ -98,6 +99,7 @@ public struct LiveReads: Sendable {
                     try reader.read(id: id, now: now, from: position, limit: limit)
                 })
         } catch {
+            service.removeExpired(reader)
             return .failure(error)
         }
     }

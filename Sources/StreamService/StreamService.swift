@@ -74,7 +74,14 @@ public final class StreamService: Sendable {
             case .stream(let name): try handle(request, name, reader, respond)
             }
         } catch {
-            respond(ServiceResponse(error))
+            guard let name = reader.takeExpired() else { return respond(ServiceResponse(error)) }
+            // The stream ends before anybody hears that it is gone.
+            let now = options.clock()
+            committer.submit(completeOn: completions) { (session) throws(StoreError) in
+                try session.expire(name, now: now)
+            } complete: { _ in
+                respond(ServiceResponse(error))
+            }
         }
     }
 
@@ -125,6 +132,16 @@ public final class StreamService: Sendable {
         guard state.needsTouch(at: now) else { return }
         committer.submit { (session) throws(StoreError) in
             try session.touch(id: state.id, name: state.name, now: now)
+        } complete: { _ in
+        }
+    }
+
+    /// Removes an expired stream that a read has come across. Nobody waits for it.
+    func removeExpired(_ reader: StoreReader) {
+        guard let name = reader.takeExpired() else { return }
+        let now = options.clock()
+        committer.submit { (session) throws(StoreError) in
+            try session.expire(name, now: now)
         } complete: { _ in
         }
     }

@@ -32,6 +32,15 @@ public final class StoreReader {
     private let lineage: SQLiteStatement
     private let index: RecordIndex
 
+    private var expired: StreamName?
+
+    /// The expired stream that a read has come across since the last call: it is still to be removed, and what it
+    /// was forked from to be released.
+    public func takeExpired() -> StreamName? {
+        defer { expired = nil }
+        return expired
+    }
+
     /// Opens the hot log, which a writer must have made before.
     public init(_ files: StoreFiles) throws(StoreError) {
         connection = try Schema.openForReading(files)
@@ -100,6 +109,7 @@ public final class StoreReader {
         let state = StreamState(row: statement)
         if state.softDeleted { return .gone }
         guard state.isExpired(at: now) else { return .present(state) }
+        expired = state.name
         return state.forks > 0 ? .gone : .absent
     }
 

@@ -94,6 +94,9 @@ public final class WriteSession {
         changed.append(StreamChange(id: state.id))
     }
 
+    /// Removes a stream if it has expired, as whoever looks at it does (PROTOCOL section 8.3).
+    public func expire(_ name: StreamName, now: Int64) throws(StoreError) { _ = try find(name, now: now) }
+
     /// Restarts the window of a stream with a TTL, if it still exists (PROTOCOL section 8.2).
     public func touch(id: Int64, name: StreamName, now: Int64) throws(StoreError) {
         guard case .present(let head) = try find(name, now: now), head.state.id == id else { return }

@@ -30,6 +30,8 @@ let package = Package(
             name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(
             name: "CFastCGI", pkgConfig: "fcgi", providers: [.apt(["libfcgi-dev"])]),
+        .systemLibrary(
+            name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CLinux"),
 
         // Layers, lowest first. ARCHITECTURE.md says who may import whom.
@@ -72,7 +74,7 @@ let package = Package(
         .target(
             name: "ServerProcess",
             dependencies: [
-                "ServerSettings", "StreamStore", "StreamService", "CLinux",
+                "ServerSettings", "StreamProtocol", "StreamStore", "StreamService", "CLinux", "CCrypto",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),

@@ -70,6 +70,7 @@ public struct ServerProcess: Sendable {
     public func makeService(_ committer: GroupCommitter) -> StreamService {
         // The live process makes this socket itself, and only when it is ready.
         let wakeSocket = layout.wakeSocket
+        let cache = ProxyCache(directory: layout.cacheDirectory)
         return StreamService(
             options: StreamService.Options(
                 maximumBody: settings.maxBodyBytes, readChunk: settings.readChunkBytes,
@@ -79,7 +80,8 @@ public struct ServerProcess: Sendable {
                     guard descriptor >= 0 else { return false }
                     close(descriptor)
                     return true
-                }),
+                },
+                deleted: { cache.forget($0) }),
             committer: committer)
     }
 

@@ -80,7 +80,9 @@ extension StreamService {
         } complete: { result in
             self.finish(result, respond) { (outcome) throws(ServiceError) in
                 switch outcome {
-                case .deleted: return ServiceResponse(status: 204)
+                case .deleted:
+                    self.options.deleted(name)
+                    return ServiceResponse(status: 204)
                 case .absent: throw .noStream
                 case .gone: throw .streamGone
                 }

@@ -15,17 +15,21 @@ public final class StreamService: Sendable {
         public var clock: @Sendable () -> Int64
         /// Whether the processes beside this one take requests, for `/readyz`.
         public var othersAreReady: @Sendable () -> Bool
+        /// Hears of each deleted stream before the client does.
+        public var deleted: @Sendable (StreamName) -> Void
 
         /// Collects the options.
         public init(
             maximumBody: Int, readChunk: Int, publicURL: String?, clock: @escaping @Sendable () -> Int64,
-            othersAreReady: @escaping @Sendable () -> Bool = { true }
+            othersAreReady: @escaping @Sendable () -> Bool = { true },
+            deleted: @escaping @Sendable (StreamName) -> Void = { _ in }
         ) {
             self.maximumBody = maximumBody
             self.readChunk = readChunk
             self.publicURL = publicURL
             self.clock = clock
             self.othersAreReady = othersAreReady
+            self.deleted = deleted
         }
     }
 

@@ -191,6 +191,19 @@ def test_deleted_data_does_not_live_on(small: Client, path: str, again: bool) ->
             check_error(small.get(path, token), 404, "STREAM_NOT_FOUND")
 
 
+@pytest.mark.parametrize("query", ["", "offset=-1", f"offset={'0' * 16}_{'0' * 16}"])
+@pytest.mark.parametrize("root", ["/v1/stream", "/v1/_default/stream"])
+def test_the_start_of_a_deleted_stream_goes_at_once(small: Client, path: str, query: str, root: str) -> None:
+    """Its URL names no incarnation, so no copy of it outlives the DELETE."""
+    big_stream(small, path)
+    target = f"{root}/{path}" + (f"?{query}" if query else "")
+    assert [served(small.request("GET", target)) for _ in range(2)] == ["MISS", "HIT"]
+    expect(small.delete(path), 204)
+    check_error(small.request("GET", target), 404, "STREAM_NOT_FOUND")
+    small.create(path, "application/octet-stream", b"new" * 50_000)
+    assert expect(small.request("GET", target), 200).body.startswith(b"newnew")
+
+
 def test_expired_data_does_not_live_on(small: Client, path: str) -> None:
     """The same when an Expires-At passes."""
     small.create(path, "application/octet-stream", BIG, Stream_Expires_At=instant(1.0))

@@ -186,3 +186,13 @@ def test_other_methods_are_never_conditional(http: Client, path: str) -> None:
     expect(http.request("HEAD", url(path), [("If-None-Match", "*")]), 200)
     check_error(http.get(path, "offset=bad", If_None_Match="*"), 400)
     expect(http.request("DELETE", url(path), [("If-None-Match", "*")]), 204)
+
+
+def test_not_modified_varies_as_its_answer(http: Client, path: str) -> None:
+    """9.3: `Vary` if the 200 had it; the compressed answer's weak tag matches."""
+    http.create(path, "text/plain", "x" * 5000)
+    read = expect(http.get(path, Accept_Encoding="gzip"), 200)
+    etag = read.get("ETag")
+    assert read.get("Vary") == "Accept-Encoding" and etag is not None and etag.startswith("W/"), read.describe()
+    again = expect(http.get(path, Accept_Encoding="gzip", If_None_Match=etag), 304)
+    assert again.get("Vary") == "Accept-Encoding", again.describe()

@@ -34,6 +34,14 @@ def test_head(http: Client, path: str, type: str, extra: dict[str, str], shown: 
     expect(http.get(path), 200)
 
 
+@pytest.mark.parametrize("body", ["", "x", "x" * 5000])
+def test_head_speaks_of_no_compression(http: Client, path: str, body: str) -> None:
+    """What a GET of this size would get is not known to a HEAD (3.7, 13.3)."""
+    http.create(path, "text/plain", body)
+    head = expect(http.request("HEAD", url(path), [("Accept-Encoding", "gzip, deflate")]), 200)
+    assert head.get("Content-Encoding") is None and head.get("Vary") is None, head.describe()
+
+
 def test_head_absent(http: Client, path: str) -> None:
     """404, fixed headers, no body."""
     head = http.head(path)

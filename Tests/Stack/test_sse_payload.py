@@ -199,3 +199,21 @@ def test_append_of_up_to_64_kib_is_never_split(small_stack: Stack, small: Client
         pieces, _ = source.until(tail)
     assert [len(piece) % 40_000 for piece in pieces] == [0] * len(pieces), [len(p) for p in pieces]
     assert b"".join(pieces) == b"".join(bytes([letter]) * 40_000 for letter in b"abcd")
+
+
+@pytest.mark.parametrize("before", [65_533, 65_534, 65_535, 65_536])
+def test_a_cut_leaves_line_breaks_whole(stack: Stack, http: Client, path: str, before: int) -> None:
+    """10.3: CRLF counts once, also where the server cuts a large append into events."""
+    http.create(path, "text/plain", b"x" * before + b"\r\n" + b"y" * 10, Stream_Closed="true")
+    tail = http.head(path).offset
+    with EventSource(stack, path) as source:
+        parts, control = source.until(tail)
+        assert b"".join(parts) == b"x" * before + b"\n" + b"y" * 10
+        assert control["streamClosed"] is True
+
+
+def test_head_tells_proxies_not_to_buffer(stack: Stack, http: Client, path: str) -> None:
+    """10.1: proxies in front of nginx get to know it too."""
+    http.create(path, "text/plain")
+    with EventSource(stack, path) as source:
+        assert source.head.get("X-Accel-Buffering") == "no"

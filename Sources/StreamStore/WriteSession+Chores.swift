@@ -76,9 +76,9 @@ extension WriteSession {
         return entries.count
     }
 
-    /// Writes and removes a row, to see whether the data directory takes writes.
+    /// Writes and removes a row that stands for no stream, to see whether the data directory takes writes.
     public func probe() throws(StoreError) {
         try connection.execute(
-            "INSERT OR REPLACE INTO purge VALUES (0, 0); DELETE FROM purge WHERE stream = 0")
+            "INSERT OR REPLACE INTO purge VALUES (-1, 0); DELETE FROM purge WHERE stream = -1")
     }
 }

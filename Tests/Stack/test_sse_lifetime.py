@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import json
 import threading
 import time
@@ -130,3 +131,34 @@ def test_slow_reader_is_bounded(fresh_stack) -> None:
         assert set(content) <= {10, 120}
     expect(client.head("flood"), 200)
     client.close()
+
+
+def open_sockets(process: int) -> int:
+    """How many sockets a process holds."""
+    count = 0
+    for entry in os.scandir(f"/proc/{process}/fd"):
+        try:
+            count += os.readlink(entry.path).startswith("socket:")
+        except FileNotFoundError:
+            pass  # closed meanwhile
+    return count
+
+
+@pytest.mark.slow
+def test_stalled_reader_is_cut_off(fresh_stack) -> None:
+    """A reader that takes nothing for 30 s, with something to take, loses its connection; a brisk one keeps its own."""
+    stack = fresh_stack(DS_SSE_LIFETIME=300)
+    client = Client(stack)
+    client.create("flood", "text/plain")
+    (live,) = stack.processes("durable-streams-live")
+    with EventSource(stack, "flood", "offset=now") as brisk, EventSource(stack, "flood", "offset=now") as lazy:
+        lazy.control(), brisk.control()
+        before = open_sockets(live)
+        for _ in range(20):
+            brisk.until(client.append("flood", "text/plain", b"x" * 999_999 + b"\n").offset)
+        blocked = time.monotonic()
+        while open_sockets(live) >= before:
+            assert time.monotonic() - blocked < 45, "the stalled reader is still connected"
+            time.sleep(0.2)
+        assert time.monotonic() - blocked > 20, "cut off too soon"
+        assert brisk.until(client.append("flood", "text/plain", "still here").offset)[0] == [b"still here"]

@@ -117,11 +117,11 @@ public struct ServerProcess: Sendable {
         exit(status)
     }
 
-    /// Milliseconds since 1970.
+    /// Milliseconds since 1970, as moved by a test.
     public static func milliseconds() -> Int64 {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
-        return Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000
+        return Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000 + TestHooks.clockOffset
     }
 
     private static var terminationSignals: sigset_t {

@@ -23,10 +23,12 @@ extension StreamService {
             closed: headers[.streamClosed].map { NumberGrammar.isTrue($0) } ?? false, body: body,
             now: options.clock(), fork: fork)
         let location = origin(of: request) + request.target.path
+        TestPoint.createSubmitted.reached()
         committer.submit(weight: request.body.count, completeOn: respond.completions) {
             (session) throws(StoreError) in
             try session.create(create)
         } complete: { result in
+            TestPoint.createCommitted.reached()
             self.finish(result, respond) { (outcome) throws(ServiceError) in
                 switch outcome {
                 case .created(let state, let tail):
@@ -78,6 +80,7 @@ extension StreamService {
         committer.submit(completeOn: respond.completions) { (session) throws(StoreError) in
             try session.delete(name, now: now)
         } complete: { result in
+            TestPoint.deleteCommitted.reached()
             self.finish(result, respond) { (outcome) throws(ServiceError) in
                 switch outcome {
                 case .deleted:

@@ -1,8 +1,11 @@
 import CSQLite
 import StreamProtocol
 
-/// What keeps the hot log small: expired streams are removed, deleted ones purged in small steps, and
-/// the write-ahead log is copied into the database.
+/// What keeps the hot log small: expired streams are removed, deleted ones purged, the space is given back to the
+/// disk, and the write-ahead log is copied into the database.
+///
+/// All that in small steps, each of which joins a group of appends, with rests between them: at least half of the
+/// committing thread's time is the appends'.
 ///
 /// One process does it for all: the one that holds the chores lock. The others wait for the lock.
 public final class Chores: Sendable {
@@ -15,12 +18,16 @@ public final class Chores: Sendable {
 
     /// Milliseconds between looks at the write-ahead log and at the purge queue.
     private static let interval: Int64 = 250
-    /// Rows that one purge step removes: about a millisecond of the committing thread.
-    private static let purgeStep = 256
     /// Records that are entered into the index at once. Fewer wait, in the memory of each connection.
     private static let indexStep = 1_024
-    /// Expired streams that one sweep step removes.
-    private static let sweepStep = 256
+    /// Expired streams that one sweep step removes; each touches an index page of its own.
+    private static let sweepStep = 64
+    /// Rows and bytes that one purge step removes, and the milliseconds that it may take.
+    private static let purgeStep = (rows: 256, bytes: 1 << 20, milliseconds: Int64(2))
+    /// Milliseconds that one vacuum step may take.
+    private static let vacuumStep: Int64 = 2
+    /// Milliseconds of one kind of step, after which the write-ahead log and the index have their turn.
+    private static let slice: Int64 = 100
 
     /// Starts the thread.
     ///
@@ -41,15 +48,21 @@ public final class Chores: Sendable {
             do throws(StoreError) {
                 let checkpointer = try Checkpointer(files)
                 var nextSweep = clock()
-                while !pause(Chores.interval) {
+                var goesOn = false
+                while !pause(goesOn ? 1 : Chores.interval) {
                     do throws(StoreError) {
+                        goesOn = false
                         try extendIndex(committer)
                         try checkpointer.run()
                         if clock() >= nextSweep {
-                            nextSweep = clock() + Int64(sweepInterval * 1_000)
-                            try sweep(committer, clock)
+                            goesOn = try sweep(committer, clock)
+                            if !goesOn { nextSweep = clock() + Int64(sweepInterval * 1_000) }
                         }
-                        try purge(committer)
+                        if try purge(committer) {
+                            goesOn = true
+                        } else if try vacuum(committer) {
+                            goesOn = true
+                        }
                     } catch {
                         report(error)
                     }
@@ -83,15 +96,6 @@ public final class Chores: Sendable {
         state.wait(timeout: milliseconds) { $0.stopping ? true : nil } ?? false
     }
 
-    private func sweep(_ committer: GroupCommitter, _ clock: @Sendable () -> Int64) throws(StoreError) {
-        let now = clock()
-        while try committer.perform({ (session) throws(StoreError) in
-            try session.sweep(now: now, limit: Chores.sweepStep)
-        }) == Chores.sweepStep {
-            if pause(1) { return }
-        }
-    }
-
     private func extendIndex(_ committer: GroupCommitter) throws(StoreError) {
         while try committer.perform({ (session) throws(StoreError) in
             try session.extendIndex(limit: Chores.indexStep)
@@ -100,12 +104,48 @@ public final class Chores: Sendable {
         }
     }
 
-    private func purge(_ committer: GroupCommitter) throws(StoreError) {
-        while try committer.perform({ (session) throws(StoreError) in
-            try session.purge(limit: Chores.purgeStep)
-        }) {
-            // Appends that came meanwhile go first.
-            if pause(1) { return }
+    private func sweep(
+        _ committer: GroupCommitter, _ clock: @Sendable () -> Int64
+    ) throws(StoreError) -> Bool {
+        let now = clock()
+        return try steps { () throws(StoreError) in
+            try committer.perform { (session) throws(StoreError) in
+                try session.sweep(now: now, limit: Chores.sweepStep)
+            } == Chores.sweepStep
         }
+    }
+
+    private func purge(_ committer: GroupCommitter) throws(StoreError) -> Bool {
+        try steps { () throws(StoreError) in
+            let step = Chores.purgeStep
+            let goesOn = try committer.perform { (session) throws(StoreError) in
+                try session.purge(
+                    StepBudget(rows: step.rows, bytes: step.bytes, milliseconds: step.milliseconds))
+            }
+            TestPoint.purgeCommitted.reached()
+            return goesOn
+        }
+    }
+
+    private func vacuum(_ committer: GroupCommitter) throws(StoreError) -> Bool {
+        try steps { () throws(StoreError) in
+            let goesOn = try committer.perform { (session) throws(StoreError) in
+                try session.vacuum(milliseconds: Chores.vacuumStep)
+            }
+            if goesOn { TestPoint.vacuumCommitted.reached() }
+            return goesOn
+        }
+    }
+
+    /// Takes steps for the length of a slice, resting behind each for as long as it took; false when nothing is left
+    /// to do.
+    private func steps(_ step: () throws(StoreError) -> Bool) throws(StoreError) -> Bool {
+        let end = MonotonicInstant.now + Chores.slice
+        repeat {
+            let began = MonotonicInstant.now
+            guard try step() else { return false }
+            if pause(MonotonicInstant.now - began) { return false }
+        } while MonotonicInstant.now < end
+        return true
     }
 }

@@ -62,13 +62,20 @@ enum Schema {
             used_at INTEGER NOT NULL,
             PRIMARY KEY (stream, id)
         ) STRICT, WITHOUT ROWID;
-        CREATE TABLE purge (stream INTEGER PRIMARY KEY, through INTEGER NOT NULL) STRICT;
+        CREATE TABLE purge (
+            through INTEGER NOT NULL,
+            stream INTEGER NOT NULL,
+            PRIMARY KEY (through, stream)
+        ) STRICT, WITHOUT ROWID;
         PRAGMA user_version = 1;
         """
 
     /// Opens the hot log for writing, making it at the first start.
     static func openForWriting(_ files: StoreFiles) throws(StoreError) -> SQLiteConnection {
         let connection = try SQLiteConnection(path: files.hotLog, readOnly: false)
+        // Only possible before anything is in the file: the space of deleted streams can then be given back in steps
+        // (https://sqlite.org/pragma.html#pragma_auto_vacuum).
+        try connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         try connection.execute("PRAGMA journal_mode = WAL")
         // FULL syncs the log at each commit, before readers can see it (https://sqlite.org/wal.html):
         // an acknowledged append is on the disk.

@@ -15,36 +15,9 @@ extension WriteSession {
             let state = StreamState(row: statements.findStreamByID)
             statements.findStreamByID.reset()
             try end(state, now: now)
+            TestPoint.sweepEnded.reached()
         }
         return expired.count
-    }
-
-    /// Removes up to `limit` records, or producers, of one deleted stream; false when nothing is left.
-    public func purge(limit: Int) throws(StoreError) -> Bool {
-        guard try statements.nextPurge.step() else { return false }
-        let stream = statements.nextPurge.int(0)
-        statements.nextPurge.reset()
-        var found: [(position: Int64, record: Int64)] = []
-        statements.purgeable.bind(1, stream)
-        statements.purgeable.bind(2, Int64(limit))
-        while try statements.purgeable.step() {
-            found.append((statements.purgeable.int(0), statements.purgeable.int(1)))
-        }
-        for (position, record) in found {
-            statements.purgeRecord.bind(1, record)
-            try statements.purgeRecord.run()
-            statements.purgeEntry.bind(1, stream)
-            statements.purgeEntry.bind(2, position)
-            try statements.purgeEntry.run()
-        }
-        if found.count == limit { return true }
-        statements.purgeProducers.bind(1, stream)
-        statements.purgeProducers.bind(2, Int64(limit))
-        try statements.purgeProducers.run()
-        if connection.changedRows == limit { return true }
-        statements.purged.bind(1, stream)
-        try statements.purged.run()
-        return connection.changedRows > 0
     }
 
     /// Enters `limit` records into the index, in the index's own order; gives how many were entered.
@@ -76,9 +49,6 @@ extension WriteSession {
         return entries.count
     }
 
-    /// Writes and removes a row that stands for no stream, to see whether the data directory takes writes.
-    public func probe() throws(StoreError) {
-        try connection.execute(
-            "INSERT OR REPLACE INTO purge VALUES (-1, 0); DELETE FROM purge WHERE stream = -1")
-    }
+    /// Writes a value that is there already, to see whether the data directory takes writes.
+    public func probe() throws(StoreError) { try statements.touchLogState.run() }
 }

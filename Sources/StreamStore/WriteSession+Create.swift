@@ -13,7 +13,9 @@ extension WriteSession {
         // Looking at the source and taking the reference is one transaction.
         switch try resolve(fork, request) {
         case .refused(let outcome): return outcome
-        case .found(let origin): return try insert(request, origin)
+        case .found(let origin):
+            TestPoint.forkResolved.reached()
+            return try insert(request, origin)
         }
     }
 
@@ -144,8 +146,10 @@ extension WriteSession {
         state.fork = origin.link
         state.lifetimeIsInherited = origin.lifetimeIsInherited
         if let link = origin.link {
+            TestPoint.forkInserted.reached()
             try countForks(of: link.source, by: 1)
             heads[StreamName(text: link.sourceName)]?.state.forks += 1
+            TestPoint.forkCounted.reached()
         }
         let head = StreamHead(state: state, tail: origin.position)
         heads.insert(head)

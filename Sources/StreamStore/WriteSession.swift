@@ -90,6 +90,7 @@ public final class WriteSession {
         guard state.forks > 0 else { return try remove(state, now: now) }
         statements.softDelete.bind(1, state.id)
         try statements.softDelete.run()
+        TestPoint.deleteSoft.reached()
         heads.remove(state.name)
         changed.append(StreamChange(id: state.id))
     }
@@ -221,22 +222,23 @@ public final class WriteSession {
     private func remove(_ state: StreamState, now: Int64) throws(StoreError) {
         var next: StreamState? = state
         while let state = next {
-            for statement in [statements.deleteStream, statements.queuePurge, statements.insertTombstone] {
+            for statement in [statements.deleteStream, statements.queuePurge] {
                 statement.bind(1, state.id)
                 try statement.run()
             }
             heads.remove(state.name)
             changed.append(StreamChange(id: state.id))
+            TestPoint.cascadeRemoved.reached()
             next = try state.fork.flatMap { (fork) throws(StoreError) in
                 try self.release(fork.source, now: now)
             }
         }
-        try statements.queueTombstones.run()
     }
 
     /// Takes back the reference of a removed fork; gives the source if that was the last thing that kept it.
     private func release(_ source: Int64, now: Int64) throws(StoreError) -> StreamState? {
         try countForks(of: source, by: -1)
+        TestPoint.cascadeReleased.reached()
         statements.findStreamByID.bind(1, source)
         guard try statements.findStreamByID.step() else { return nil }
         defer { statements.findStreamByID.reset() }

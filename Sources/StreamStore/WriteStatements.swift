@@ -20,17 +20,21 @@ struct WriteStatements {
     let expired: SQLiteStatement
     let queuePurge: SQLiteStatement
     let insertTombstone: SQLiteStatement
-    let queueTombstones: SQLiteStatement
     let nextPurge: SQLiteStatement
+    let newestRecord: SQLiteStatement
     let purgeWaits: SQLiteStatement
     let purgeable: SQLiteStatement
     let purgeRecord: SQLiteStatement
-    let purgeEntry: SQLiteStatement
+    let purgeEntries: SQLiteStatement
     let unindexed: SQLiteStatement
     let insertEntry: SQLiteStatement
     let setIndexed: SQLiteStatement
     let purgeProducers: SQLiteStatement
     let purged: SQLiteStatement
+    let touchLogState: SQLiteStatement
+    let freePages: SQLiteStatement
+    let allPages: SQLiteStatement
+    let vacuum: SQLiteStatement
 
     init(_ connection: SQLiteConnection) throws(StoreError) {
         begin = try connection.prepare("BEGIN IMMEDIATE")
@@ -65,7 +69,8 @@ struct WriteStatements {
         deleteStream = try connection.prepare("DELETE FROM stream WHERE id = ?1")
         findStreamByID = try connection.prepare("SELECT \(StreamState.columns) FROM stream WHERE id = ?1")
         lineage = try connection.prepare("SELECT lineage FROM stream WHERE id = ?1")
-        softDelete = try connection.prepare("UPDATE stream SET soft_deleted = 1 WHERE id = ?1")
+        softDelete = try connection.prepare(
+            "UPDATE stream SET soft_deleted = 1, deadline = NULL WHERE id = ?1")
         countForks = try connection.prepare("UPDATE stream SET forks = forks + ?2 WHERE id = ?1")
         expired = try connection.prepare(
             """
@@ -73,26 +78,24 @@ struct WriteStatements {
             WHERE deadline IS NOT NULL AND deadline <= ?1 AND soft_deleted = 0 LIMIT ?2
             """)
         queuePurge = try connection.prepare(
-            "INSERT INTO purge SELECT ?1, coalesce(max(id), 0) FROM record")
-        // The newest record must not be removed: SQLite would give its id again, and a reader that has seen
-        // that id would miss the record which got it. So each removed stream leaves an empty record behind
-        // its own, of stream 0, which is purged like any other but for the newest.
+            "INSERT INTO purge (through, stream) SELECT coalesce(max(id), 0), ?1 FROM record")
         insertTombstone = try connection.prepare(
             "INSERT INTO record (stream, position, units, payload) VALUES (0, ?1, 0, x'')")
-        queueTombstones = try connection.prepare("INSERT OR IGNORE INTO purge VALUES (0, 0)")
         nextPurge = try connection.prepare(
             """
-            SELECT stream FROM purge WHERE through <= (SELECT indexed_through FROM log_state)
-            ORDER BY stream DESC LIMIT 1
+            SELECT through, stream FROM purge WHERE through <= (SELECT indexed_through FROM log_state)
+            ORDER BY through, stream LIMIT 1
             """)
-        purgeWaits = try connection.prepare("SELECT 1 FROM purge WHERE stream > 0 LIMIT 1")
+        newestRecord = try connection.prepare("SELECT max(id) FROM record")
+        purgeWaits = try connection.prepare("SELECT 1 FROM purge LIMIT 1")
         purgeable = try connection.prepare(
             """
-            SELECT position, record FROM record_index
-            WHERE stream = ?1 AND record < (SELECT max(id) FROM record) ORDER BY position LIMIT ?2
+            SELECT record_index.position, record.id, length(payload)
+            FROM record_index JOIN record ON record.id = record_index.record
+            WHERE record_index.stream = ?1 ORDER BY record_index.position LIMIT ?2
             """)
         purgeRecord = try connection.prepare("DELETE FROM record WHERE id = ?1")
-        purgeEntry = try connection.prepare("DELETE FROM record_index WHERE stream = ?1 AND position = ?2")
+        purgeEntries = try connection.prepare("DELETE FROM record_index WHERE stream = ?1 AND position <= ?2")
         unindexed = try connection.prepare(
             """
             SELECT stream, position, position + units, id FROM record
@@ -106,10 +109,10 @@ struct WriteStatements {
             DELETE FROM producer WHERE stream = ?1
             AND id IN (SELECT id FROM producer WHERE stream = ?1 ORDER BY id LIMIT ?2)
             """)
-        purged = try connection.prepare(
-            """
-            DELETE FROM purge WHERE stream = ?1
-            AND NOT EXISTS (SELECT 1 FROM record_index WHERE record_index.stream = ?1)
-            """)
+        purged = try connection.prepare("DELETE FROM purge WHERE through = ?1 AND stream = ?2")
+        touchLogState = try connection.prepare("UPDATE log_state SET indexed_through = indexed_through")
+        freePages = try connection.prepare("PRAGMA freelist_count")
+        allPages = try connection.prepare("PRAGMA page_count")
+        vacuum = try connection.prepare("PRAGMA incremental_vacuum(16)")
     }
 }

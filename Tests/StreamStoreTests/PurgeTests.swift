@@ -8,7 +8,9 @@ import Testing
         _ = try store.committer.perform { (session) throws(StoreError) in
             try session.extendIndex(limit: 1_000)
         }
-        return try store.committer.perform { (session) throws(StoreError) in try session.purge(limit: limit) }
+        return try store.committer.perform { (session) throws(StoreError) in
+            try session.purge(StepBudget(rows: limit))
+        }
     }
 
     @Test func rowsGoInSteps() throws {

@@ -1,0 +1,153 @@
+import CSQLite
+
+/// How much one step of the chores may do, so that appends which come meanwhile wait little.
+public struct StepBudget {
+    /// Rows that may still be removed.
+    public private(set) var rows: Int
+    private var bytes: Int
+    private let deadline: MonotonicInstant?
+
+    /// - Parameters:
+    ///   - rows: most rows.
+    ///   - bytes: bytes of content after which no further row is begun.
+    ///   - milliseconds: time after which no further row is begun; nil: any.
+    public init(rows: Int, bytes: Int = .max, milliseconds: Int64? = nil) {
+        self.rows = rows
+        self.bytes = bytes
+        deadline = milliseconds.map { MonotonicInstant.now + $0 }
+    }
+
+    /// Whether there is room for one more row.
+    public var isLeft: Bool { rows > 0 && bytes > 0 && (deadline.map { MonotonicInstant.now < $0 } ?? true) }
+
+    mutating func take(rows: Int, bytes: Int = 0) {
+        self.rows -= rows
+        self.bytes -= min(bytes, self.bytes)
+    }
+}
+
+/// Removing what deleted streams have left, and giving the space back.
+extension WriteSession {
+    /// Removes records and producers of deleted streams, oldest deletion first, while the budget lasts; false when
+    /// nothing is left that can be removed now.
+    ///
+    /// Each row counts by itself. A stream whose last records are not in the index yet waits for that.
+    public func purge(_ budget: StepBudget) throws(StoreError) -> Bool {
+        var budget = budget
+        while budget.isLeft {
+            let next = statements.nextPurge
+            guard try next.step() else {
+                try purgeTombstones(&budget)
+                return false
+            }
+            let (through, stream) = (next.int(0), next.int(1))
+            next.reset()
+            guard try purgeRecords(of: stream, &budget), try purgeProducers(of: stream, &budget) else {
+                return true
+            }
+            TestPoint.purgeFinished.reached()
+            statements.purged.bind(1, through)
+            statements.purged.bind(2, stream)
+            try statements.purged.run()
+        }
+        return true
+    }
+
+    /// Removes a stream's records; true when all are gone.
+    private func purgeRecords(of stream: Int64, _ budget: inout StepBudget) throws(StoreError) -> Bool {
+        let newest = try newestRecord()
+        let limit = budget.rows
+        var found: [(position: Int64, record: Int64)] = []
+        let purgeable = statements.purgeable
+        purgeable.bind(1, stream)
+        purgeable.bind(2, Int64(limit))
+        var isComplete = false
+        // The lengths are in the rows' headers: content that lies on pages of its own is not read.
+        while budget.isLeft {
+            guard try purgeable.step() else {
+                isComplete = found.count < limit
+                break
+            }
+            found.append((purgeable.int(0), purgeable.int(1)))
+            budget.take(rows: 1, bytes: Int(purgeable.int(2)))
+        }
+        purgeable.reset()
+        guard let last = found.last else { return isComplete }
+        for (position, record) in found {
+            if record == newest { try insertTombstone(position: record) }
+            statements.purgeRecord.bind(1, record)
+            try statements.purgeRecord.run()
+            if position == last.position { TestPoint.purgeRecords.reached() }
+        }
+        statements.purgeEntries.bind(1, stream)
+        statements.purgeEntries.bind(2, last.position)
+        try statements.purgeEntries.run()
+        return isComplete
+    }
+
+    private func purgeProducers(of stream: Int64, _ budget: inout StepBudget) throws(StoreError) -> Bool {
+        let limit = max(1, budget.rows)
+        statements.purgeProducers.bind(1, stream)
+        statements.purgeProducers.bind(2, Int64(limit))
+        try statements.purgeProducers.run()
+        let removed = connection.changedRows
+        budget.take(rows: removed)
+        return removed < limit
+    }
+
+    /// The newest record must not be removed without a successor: SQLite would give its id again, and a reader that
+    /// has seen that id would miss the record which got it. So an empty one, of stream 0, follows it.
+    private func insertTombstone(position: Int64) throws(StoreError) {
+        statements.insertTombstone.bind(1, position)
+        try statements.insertTombstone.run()
+    }
+
+    /// Removes the tombstones that have successors by now.
+    private func purgeTombstones(_ budget: inout StepBudget) throws(StoreError) {
+        let newest = try newestRecord()
+        var tombstones: [(position: Int64, record: Int64)] = []
+        statements.purgeable.bind(1, 0)
+        statements.purgeable.bind(2, Int64(budget.rows))
+        while try statements.purgeable.step() {
+            tombstones.append((statements.purgeable.int(0), statements.purgeable.int(1)))
+        }
+        for (position, record) in tombstones where record != newest {
+            statements.purgeRecord.bind(1, record)
+            try statements.purgeRecord.run()
+            statements.purgeEntries.bind(1, 0)
+            statements.purgeEntries.bind(2, position)
+            try statements.purgeEntries.run()
+        }
+    }
+
+    private func newestRecord() throws(StoreError) -> Int64 {
+        guard try statements.newestRecord.step() else { return 0 }
+        defer { statements.newestRecord.reset() }
+        return statements.newestRecord.int(0)
+    }
+
+    /// Free pages that the file may keep for the next records: 16 MiB, or a twentieth of the file.
+    private static let keptPages: Int64 = 4_096
+
+    /// Takes free pages off the end of the file, moving what lies behind them (https://sqlite.org/pragma.html
+    /// #pragma_incremental_vacuum); the file itself gets shorter with the next checkpoint. False when few are left.
+    ///
+    /// - Parameter milliseconds: time after which the step ends.
+    public func vacuum(milliseconds: Int64) throws(StoreError) -> Bool {
+        let deadline = MonotonicInstant.now + milliseconds
+        repeat {
+            let free = try number(statements.freePages)
+            let kept = max(WriteSession.keptPages, try number(statements.allPages) / 20)
+            guard free > kept else { return false }
+            try statements.vacuum.run()
+            TestPoint.vacuumStep.reached()
+        } while MonotonicInstant.now < deadline
+        return true
+    }
+
+    private func number(_ statement: SQLiteStatement) throws(StoreError) -> Int64 {
+        guard try statement.step() else { return 0 }
+        defer { statement.reset() }
+        return statement.int(0)
+    }
+}

@@ -32,12 +32,14 @@ let package = Package(
             name: "CFastCGI", pkgConfig: "fcgi", providers: [.apt(["libfcgi-dev"])]),
         .systemLibrary(
             name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(
+            name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
         .systemLibrary(name: "CLinux"),
 
         // Layers, lowest first. ARCHITECTURE.md says who may import whom.
         .target(name: "StreamProtocol", swiftSettings: strict),
         .target(
-            name: "StreamStore", dependencies: ["StreamProtocol", "CSQLite", "CLinux"],
+            name: "StreamStore", dependencies: ["StreamProtocol", "CSQLite", "CLinux", "CXXHash"],
             swiftSettings: strict),
         .target(
             name: "WakeChannel", dependencies: ["StreamStore", "CLinux"], swiftSettings: strict),

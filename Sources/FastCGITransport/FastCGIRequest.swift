@@ -20,6 +20,7 @@ enum FastCGIRequest {
         var headerBytes = 0
         var tooLarge = false
         var mayBeStored = true
+        var takesFiles = false
 
         var entry = connection.parameters
         while let pointer = entry?.pointee {
@@ -54,6 +55,8 @@ enum FastCGIRequest {
                 if equals(value, "https") { scheme = "https" }
             } else if equals(name, "DS_UNCACHED") {
                 mayBeStored = equals(value, "0")
+            } else if equals(name, "DS_TAKES_FILES") {
+                takesFiles = equals(value, "1")
             } else if equals(name, "DS_IF_NONE_MATCH") {
                 clientEntityTags = text(value)
             }
@@ -72,9 +75,11 @@ enum FastCGIRequest {
                 connection.closeAfterwards()
             }
         }
-        return ServiceRequest(
+        var request = ServiceRequest(
             method: method, target: RequestTarget(raw: target), headers: headers, body: body, scheme: scheme,
             cacheEntityTag: cacheEntityTag, mayBeStored: mayBeStored, rejection: rejection)
+        request.takesFiles = takesFiles
+        return request
     }
 
     private static let fields: [(name: StaticString, field: HeaderField)] = [

@@ -33,7 +33,8 @@ public struct ServerProcess: Sendable {
         }
         layout = settings.layout
         files = StoreFiles(
-            hotLog: layout.hotLog, writeLock: layout.writeLockFile, choresLock: layout.choresLockFile)
+            hotLog: layout.hotLog, writeLock: layout.writeLockFile, choresLock: layout.choresLockFile,
+            segments: layout.segmentsDirectory)
         var log = Logger(label: name, factory: { StreamLogHandler.standardError(label: $0) })
         log.logLevel = Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info
         self.log = log
@@ -70,6 +71,7 @@ public struct ServerProcess: Sendable {
     public func makeService(_ committer: GroupCommitter) -> StreamService {
         // The live process makes this socket itself, and only when it is ready.
         let wakeSocket = layout.wakeSocket
+        let log = log
         let cache = ProxyCache(directory: layout.cacheDirectory)
         return StreamService(
             options: StreamService.Options(
@@ -81,7 +83,7 @@ public struct ServerProcess: Sendable {
                     close(descriptor)
                     return true
                 },
-                deleted: { cache.forget($0) }),
+                deleted: { cache.forget($0) }, failed: { log.error("\($0)") }),
             committer: committer)
     }
 

@@ -15,6 +15,8 @@ public struct DataDirectoryLayout: Sendable, Equatable {
 
     /// The SQLite database of recent data.
     public var hotLog: String { dataDirectory + "/hot.sqlite" }
+    /// The immutable segments of older data.
+    public var segmentsDirectory: String { dataDirectory + "/segments" }
     /// Locked by the supervisor: one server per data directory.
     public var lockFile: String { dataDirectory + "/lock" }
     /// Locked by the process that commits.

@@ -81,6 +81,15 @@ public struct SettingKey: Sendable {
             reason:
                 "templates of nginx's configuration; empty: the nginx directory found beside the executable"),
         SettingKey(
+            "segment_max_messages", .integer(\.segmentMaxMessages, 1...1_000_000), default: "1000",
+            unit: "messages",
+            reason:
+                "messages (appends of a byte stream) in a stream's hot part at which it moves into a segment file"
+        ),
+        SettingKey(
+            "segment_max_bytes", .bytes(\.segmentMaxBytes, 1024...(1 << 30)), default: "4MiB", unit: "bytes",
+            reason: "the same in bytes, and the size up to which small segments are merged"),
+        SettingKey(
             "sweep_interval", .seconds(\.sweepInterval, 0.1...86400), default: "30", unit: "seconds",
             reason: "time between two rounds of chores such as removing expired streams"),
     ]

@@ -30,6 +30,10 @@ public struct Settings: Sendable, Equatable {
     public internal(set) var nginxPath: String
     /// Absolute path of the directory of nginx templates; nil: found beside the executable.
     public internal(set) var nginxTemplates: String?
+    /// Messages in the hot part of a stream at which it moves into a segment file, 1...1,000,000.
+    public internal(set) var segmentMaxMessages: Int
+    /// Bytes in the hot part of a stream at which it moves into a segment file, 1 KiB...1 GiB.
+    public internal(set) var segmentMaxBytes: Int
     /// Seconds between two rounds of chores such as expiry, 0.1...86400.
     public internal(set) var sweepInterval: Double
 
@@ -54,6 +58,8 @@ public struct Settings: Sendable, Equatable {
         cacheSize = 0
         logLevel = .info
         nginxPath = ""
+        segmentMaxMessages = 0
+        segmentMaxBytes = 0
         sweepInterval = 0
     }
 

@@ -63,7 +63,12 @@ enum ReadAnswers {
         } else {
             response.add(HeaderName.cacheControl, fixed: "no-store")
         }
-        if !notModified { response.body = piece.content }
+        guard !notModified else { return response }
+        if let file = piece.file {
+            // nginx sends the file, with the headers of this answer (nginx/durable-streams-server.conf).
+            response.add(HeaderName.proxyRedirect, "/.durable-streams-segments/\(file)")
+        }
+        response.body = piece.content
         return response
     }
 

@@ -101,13 +101,21 @@ public struct ServiceError: Error, Equatable, Sendable {
         507, "STORAGE_FULL", "there is no space left for new data; reads and deletes go on")
     static let storageFailed = ServiceError(
         500, "STORAGE_FAILED", "the server could not reach its storage; the log says why")
+    static let segmentDamaged = ServiceError(
+        500, "SEGMENT_DAMAGED",
+        "the stored data of this part of the stream is damaged; other parts can be read")
     /// The process is starting or going down.
     public static let unavailable = ServiceError(503, "UNAVAILABLE", "the server is restarting; try again")
     static let notReady = ServiceError(503, "NOT_READY", "the data directory can't be written")
 
     /// How a failure of the store looks from outside.
     init(_ error: StoreError) {
-        self = error.kind == .full ? .storageFull : .storageFailed
+        self =
+            switch error.kind {
+            case .full: .storageFull
+            case .corrupt: .segmentDamaged
+            case .inputOutput, .newerSchema, .failed: .storageFailed
+            }
     }
 }
 

@@ -114,6 +114,8 @@ public struct ServiceRequest: Sendable {
 
     /// Whether the answer may be stored by a cache in front that serves other requests from it.
     public var mayBeStored = true
+    /// Whether the server in front can send a segment's file by itself.
+    public var takesFiles = false
     /// Why the transport already knows that the request can't be served.
     public var rejection: ServiceError?
 

@@ -76,6 +76,8 @@ enum HeaderName {
     /// Seconds for which nginx may answer from its copy; with 0 it also leaves the client's conditions to
     /// us. It decides alone only if it comes before any Cache-Control.
     static let proxyExpires: StaticString = "X-Accel-Expires"
+    /// Has nginx send a file in place of this answer's body.
+    static let proxyRedirect: StaticString = "X-Accel-Redirect"
     static let streamClosed: StaticString = "Stream-Closed"
     static let streamCursor: StaticString = "Stream-Cursor"
     static let streamExpiresAt: StaticString = "Stream-Expires-At"

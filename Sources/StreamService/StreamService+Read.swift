@@ -19,7 +19,9 @@ extension StreamService {
         let now = options.clock()
         var offsetError: ServiceError?
         let piece = try reading { () throws(StoreError) in
-            try reader.read(name, now: now, limit: options.readChunk) { state, tail in
+            try reader.read(
+                name, now: now, limit: options.readChunk, takesFiles: request.takesFiles
+            ) { state, tail in
                 guard let offset = query.offset else {
                     offsetError = .offsetInvalid
                     return nil

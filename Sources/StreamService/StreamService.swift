@@ -17,12 +17,15 @@ public final class StreamService: Sendable {
         public var othersAreReady: @Sendable () -> Bool
         /// Hears of each deleted stream before the client does.
         public var deleted: @Sendable (StreamName) -> Void
+        /// Hears of reads that failed for a reason that the operator should know.
+        public var failed: @Sendable (StoreError) -> Void
 
         /// Collects the options.
         public init(
             maximumBody: Int, readChunk: Int, publicURL: String?, clock: @escaping @Sendable () -> Int64,
             othersAreReady: @escaping @Sendable () -> Bool = { true },
-            deleted: @escaping @Sendable (StreamName) -> Void = { _ in }
+            deleted: @escaping @Sendable (StreamName) -> Void = { _ in },
+            failed: @escaping @Sendable (StoreError) -> Void = { _ in }
         ) {
             self.maximumBody = maximumBody
             self.readChunk = readChunk
@@ -30,6 +33,7 @@ public final class StreamService: Sendable {
             self.clock = clock
             self.othersAreReady = othersAreReady
             self.deleted = deleted
+            self.failed = failed
         }
     }
 
@@ -122,7 +126,12 @@ public final class StreamService: Sendable {
         _ body: () throws(StoreError) -> Presence<Found>
     ) throws(ServiceError) -> Found {
         let presence: Presence<Found>
-        do throws(StoreError) { presence = try body() } catch { throw ServiceError(error) }
+        do throws(StoreError) {
+            presence = try body()
+        } catch {
+            options.failed(error)
+            throw ServiceError(error)
+        }
         switch presence {
         case .absent: throw .noStream
         case .gone: throw .streamGone

@@ -33,11 +33,13 @@ public final class Chores: Sendable {
     ///
     /// - Parameters:
     ///   - sweepInterval: seconds between searches for expired streams.
+    ///   - segmentLimits: how large the hot part of a stream may get.
     ///   - clock: milliseconds since 1970.
     ///   - report: takes failures; the chores go on.
     public init(
         _ files: StoreFiles, committer: GroupCommitter, sweepInterval: Double,
-        clock: @escaping @Sendable () -> Int64, report: @escaping @Sendable (StoreError) -> Void
+        segmentLimits limits: SegmentLimits = SegmentLimits(), clock: @escaping @Sendable () -> Int64,
+        report: @escaping @Sendable (StoreError) -> Void
     ) throws(StoreError) {
         let chores = try FileLock(path: files.choresLock)
         let started = NamedThread("chores") { [self] in
@@ -47,18 +49,20 @@ public final class Chores: Sendable {
             defer { chores.unlock() }
             do throws(StoreError) {
                 let checkpointer = try Checkpointer(files)
+                let keeper = try SegmentKeeper(files, committer, limits, clock: clock, report: report)
+                defer { keeper.stop() }
                 var nextSweep = clock()
                 var goesOn = false
                 while !pause(goesOn ? 1 : Chores.interval) {
                     do throws(StoreError) {
                         goesOn = false
-                        try extendIndex(committer)
+                        try extendIndex(committer, limits)
                         try checkpointer.run()
                         if clock() >= nextSweep {
                             goesOn = try sweep(committer, clock)
                             if !goesOn { nextSweep = clock() + Int64(sweepInterval * 1_000) }
                         }
-                        if try purge(committer) {
+                        if try purge(committer, clock) {
                             goesOn = true
                         } else if try vacuum(committer) {
                             goesOn = true
@@ -96,9 +100,11 @@ public final class Chores: Sendable {
         state.wait(timeout: milliseconds) { $0.stopping ? true : nil } ?? false
     }
 
-    private func extendIndex(_ committer: GroupCommitter) throws(StoreError) {
+    private func extendIndex(
+        _ committer: GroupCommitter, _ limits: SegmentLimits
+    ) throws(StoreError) {
         while try committer.perform({ (session) throws(StoreError) in
-            try session.extendIndex(limit: Chores.indexStep)
+            try session.extendIndex(limit: Chores.indexStep, rotateAt: limits)
         }) == Chores.indexStep {
             if pause(1) { return }
         }
@@ -115,12 +121,16 @@ public final class Chores: Sendable {
         }
     }
 
-    private func purge(_ committer: GroupCommitter) throws(StoreError) -> Bool {
-        try steps { () throws(StoreError) in
+    private func purge(
+        _ committer: GroupCommitter, _ clock: @Sendable () -> Int64
+    ) throws(StoreError) -> Bool {
+        let now = clock()
+        return try steps { () throws(StoreError) in
             let step = Chores.purgeStep
             let goesOn = try committer.perform { (session) throws(StoreError) in
                 try session.purge(
-                    StepBudget(rows: step.rows, bytes: step.bytes, milliseconds: step.milliseconds))
+                    StepBudget(rows: step.rows, bytes: step.bytes, milliseconds: step.milliseconds),
+                    now: now)
             }
             TestPoint.purgeCommitted.reached()
             return goesOn

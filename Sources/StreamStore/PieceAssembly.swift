@@ -84,6 +84,52 @@ struct PieceAssembly {
         return taken == units
     }
 
+    /// Adds what a segment holds from `end` on, cut between messages or appends where it can be.
+    ///
+    /// - Parameters:
+    ///   - ends: where its messages or appends end.
+    ///   - bound: nothing from this position on is taken.
+    ///   - read: gives part of the segment's file.
+    mutating func add(
+        _ segment: Segment, _ ends: SegmentEnds, until bound: Int64,
+        read: (Range<Int>) throws(StoreError) -> [UInt8]
+    ) throws(StoreError) {
+        let skip = Int(end - segment.start)
+        let units = Int(min(segment.end, bound) - segment.start)
+        guard skip < units else { return }
+        let room = limit - content.count
+        if isJSON {
+            // The array's opening bracket, or the comma behind the message before.
+            let from = skip == 0 ? 1 : Int(ends.offsets[skip - 1]) + 1
+            var taken = min(units, ends.first(above: from + room))
+            if taken <= skip {
+                isFull = true
+                if started { return }
+                taken = skip + 1
+            }
+            let bytes = try read(from..<Int(ends.offsets[taken - 1]))
+            if started { content.append(UInt8(ascii: ",")) }
+            content.append(contentsOf: bytes)
+            end += Int64(taken - skip)
+            isFull = isFull || taken < units
+        } else {
+            var to = units
+            if units - skip > room {
+                isFull = true
+                let boundary = ends.first(above: skip + room) - 1
+                if boundary >= 0, Int(ends.offsets[boundary]) > skip {
+                    to = Int(ends.offsets[boundary])
+                } else {
+                    if started { return }
+                    to = skip + limit
+                }
+            }
+            content.append(contentsOf: try read(skip..<to))
+            end += Int64(to - skip)
+        }
+        started = true
+    }
+
     mutating func finish() -> [UInt8] {
         if isJSON { content.append(UInt8(ascii: "]")) }
         return content

@@ -52,6 +52,26 @@ enum Schema {
             record INTEGER NOT NULL,
             PRIMARY KEY (stream, position)
         ) STRICT, WITHOUT ROWID;
+        CREATE TABLE segment (
+            id INTEGER PRIMARY KEY,
+            stream INTEGER NOT NULL,
+            start INTEGER NOT NULL,
+            end INTEGER NOT NULL,
+            bytes INTEGER NOT NULL,
+            checksum BLOB NOT NULL,
+            tier INTEGER NOT NULL,
+            appends INTEGER NOT NULL,
+            newest INTEGER NOT NULL,
+            ends BLOB NOT NULL
+        ) STRICT;
+        CREATE UNIQUE INDEX segment_by_position ON segment (stream, start);
+        CREATE TABLE hot (
+            stream INTEGER PRIMARY KEY,
+            messages INTEGER NOT NULL,
+            bytes INTEGER NOT NULL
+        ) STRICT;
+        CREATE TABLE rotation (stream INTEGER PRIMARY KEY) STRICT;
+        CREATE TABLE garbage (key TEXT PRIMARY KEY, after INTEGER NOT NULL) STRICT, WITHOUT ROWID;
         CREATE TABLE log_state (indexed_through INTEGER NOT NULL) STRICT;
         INSERT INTO log_state VALUES (0);
         CREATE TABLE producer (
@@ -65,6 +85,7 @@ enum Schema {
         CREATE TABLE purge (
             through INTEGER NOT NULL,
             stream INTEGER NOT NULL,
+            below INTEGER NOT NULL,
             PRIMARY KEY (through, stream)
         ) STRICT, WITHOUT ROWID;
         PRAGMA user_version = 1;
@@ -160,11 +181,16 @@ public struct StoreFiles: Sendable {
     public let writeLock: String
     /// Locked by the one process that does the chores.
     public let choresLock: String
+    /// The immutable segments.
+    public let segments: SegmentFiles
 
     /// Names the files.
-    public init(hotLog: String, writeLock: String, choresLock: String) {
+    ///
+    /// - Parameter segments: the folder of the segments.
+    public init(hotLog: String, writeLock: String, choresLock: String, segments: String) {
         self.hotLog = hotLog
         self.writeLock = writeLock
         self.choresLock = choresLock
+        self.segments = SegmentFiles(SegmentFolder(path: segments))
     }
 }

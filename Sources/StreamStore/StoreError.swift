@@ -10,6 +10,8 @@ public struct StoreError: Error, CustomStringConvertible {
         case inputOutput
         /// The data directory was written by a newer version of this program.
         case newerSchema
+        /// A segment is missing or not what it was; the rest is unharmed.
+        case corrupt
         /// Anything else: a defect, or a damaged file.
         case failed
     }

@@ -13,6 +13,8 @@ public struct StreamPiece: Sendable {
     public var tail: Int64
     /// The content as it goes out: a complete array for JSON streams, the raw bytes for all others.
     public var content: [UInt8]
+    /// The segment whose file is the content, which is then empty here.
+    public var file: String?
 
     /// Whether nothing lies behind the piece.
     public var reachesTail: Bool { end >= tail }
@@ -31,6 +33,8 @@ public final class StoreReader {
     private let byID: SQLiteStatement
     private let lineage: SQLiteStatement
     private let index: RecordIndex
+    private let segments: SegmentIndex
+    private let segmentFiles: SegmentFiles
 
     private var expired: StreamName?
 
@@ -50,6 +54,8 @@ public final class StoreReader {
         byID = try connection.prepare("SELECT \(StreamState.columns) FROM stream WHERE id = ?1")
         lineage = try connection.prepare("SELECT lineage FROM stream WHERE id = ?1")
         index = try RecordIndex(connection)
+        segments = try SegmentIndex(connection)
+        segmentFiles = files.segments
     }
 
     /// Finds a stream and its tail.
@@ -71,13 +77,20 @@ public final class StoreReader {
     ///   - start: chooses the position to read from when state and tail are known; nil reads nothing and
     ///     gives an empty piece at the tail.
     ///   - limit: most bytes of content; one unit is given whatever its size.
+    ///   - takesFiles: whether a whole segment may be named instead of read, up to `fileLimit` bytes whatever `limit` is.
     public func read(
-        _ name: StreamName, now: Int64, limit: Int, from start: (StreamState, _ tail: Int64) -> Int64?
+        _ name: StreamName, now: Int64, limit: Int, takesFiles: Bool = false,
+        from start: (StreamState, _ tail: Int64) -> Int64?
     ) throws(StoreError) -> Presence<StreamPiece> {
         try view { () throws(StoreError) in
             try self.lookUp(name, now: now).mapPresent { (state) throws(StoreError) in
                 let tail = try self.tail(of: state)
-                return try self.piece(of: state, tail: tail, from: start(state, tail) ?? tail, limit: limit)
+                let position = start(state, tail) ?? tail
+                if takesFiles, let piece = try self.file(of: state, tail: tail, from: position, limit: limit)
+                {
+                    return piece
+                }
+                return try self.piece(of: state, tail: tail, from: position, limit: limit)
             }
         }
     }
@@ -115,7 +128,8 @@ public final class StoreReader {
 
     private func tail(of state: StreamState) throws(StoreError) -> Int64 {
         try index.refresh()
-        return try index.tail(of: state.id) ?? state.basePosition
+        if let hot = try index.tail(of: state.id) { return hot }
+        return try segments.end(of: state.id) ?? state.basePosition
     }
 
     private func piece(
@@ -124,11 +138,8 @@ public final class StoreReader {
         // A position that was never given out counts as the tail (PROTOCOL section 2.5).
         let start = min(start, tail)
         var assembly = PieceAssembly(isJSON: state.mediaType.isJSON, start: start, limit: limit)
-        if start < state.basePosition, state.fork != nil {
-            try addInherited(by: state, to: &assembly)
-        }
-        if !assembly.isFull, assembly.end < tail {
-            try index.records(of: state.id, from: assembly.end) { record in assembly.add(record) }
+        for part in try parts(of: state, tail: tail, from: start) where !assembly.isFull {
+            try add(part, to: &assembly)
         }
         return StreamPiece(
             state: state, start: start, end: assembly.end, tail: tail, content: assembly.finish())
@@ -136,18 +147,50 @@ public final class StoreReader {
 }
 
 extension StoreReader {
-    /// Adds what a fork has from its ancestors, each part from the records of the stream that holds it.
-    private func addInherited(by state: StreamState, to assembly: inout PieceAssembly) throws(StoreError) {
+    /// Bytes up to which a segment goes out whole.
+    private static let fileLimit: Int64 = 8 << 20
+
+    /// Which streams hold the content from a position on: what a fork has from its ancestors, then its own.
+    private func parts(
+        of state: StreamState, tail: Int64, from start: Int64
+    ) throws(StoreError) -> [Lineage.Part] {
+        let own = Lineage.Part(stream: state.id, end: tail)
+        guard start < state.basePosition, state.fork != nil else { return [own] }
         lineage.bind(1, state.id)
-        guard try lineage.step() else { return }
-        let parts = Lineage(bytes: lineage.blob(0))
-        lineage.reset()
-        for part in parts.parts[parts.firstPart(behind: assembly.end)...] {
-            guard !assembly.isFull else { return }
-            try index.records(of: part.stream, from: assembly.end) { record in
-                assembly.add(record, until: part.end)
+        guard try lineage.step() else { return [own] }
+        defer { lineage.reset() }
+        let inherited = Lineage(bytes: lineage.blob(0))
+        return inherited.parts[inherited.firstPart(behind: start)...] + [own]
+    }
+
+    /// Adds what a part holds from the end of the piece on: from its segments, then from its records.
+    private func add(_ part: Lineage.Part, to assembly: inout PieceAssembly) throws(StoreError) {
+        while !assembly.isFull, assembly.end < part.end {
+            guard let segment = try segments.segment(of: part.stream, at: assembly.end) else {
+                return try index.records(of: part.stream, from: assembly.end) { record in
+                    assembly.add(record, until: part.end)
+                }
+            }
+            let files = segmentFiles
+            try assembly.add(segment, try segments.ends(of: segment), until: part.end) {
+                (range) throws(StoreError) in
+                try files.read(segment, range)
             }
         }
+    }
+
+    /// The piece that is a whole segment, if one begins at the position and is worth a file of its own.
+    private func file(
+        of state: StreamState, tail: Int64, from start: Int64, limit: Int
+    ) throws(StoreError) -> StreamPiece? {
+        guard start < tail, let part = try parts(of: state, tail: tail, from: start).first,
+            let segment = try segments.segment(of: part.stream, at: start), segment.start == start,
+            segment.end <= part.end, segment.bytes >= limit / 4,
+            segment.bytes <= max(Int64(limit), StoreReader.fileLimit)
+        else { return nil }
+        try segmentFiles.check(segment)
+        return StreamPiece(
+            state: state, start: start, end: segment.end, tail: tail, content: [], file: segment.key)
     }
 }
 

@@ -38,6 +38,29 @@ public enum TestPoint: String, Sendable {
     /// A step of the vacuum is durable.
     case vacuumCommitted = "vacuum.committed"
 
+    /// A segment's file has its content, not yet synced.
+    case segmentWritten = "segment.written"
+    /// A segment's file is synced and has its temporary name.
+    case segmentSynced = "segment.synced"
+    /// A segment's file has its name; its folder is not synced.
+    case segmentRenamed = "segment.renamed"
+    /// A segment's file is durable, its row not written yet.
+    case segmentStored = "segment.stored"
+    /// A segment's row is written; not committed.
+    case segmentRecorded = "segment.recorded"
+    /// A segment is durable in file and row.
+    case segmentCommitted = "segment.committed"
+    /// The rows of merged segments were replaced by one; not committed.
+    case mergeRecorded = "merge.recorded"
+    /// A merge is durable; the files that it replaced are there still.
+    case mergeCommitted = "merge.committed"
+    /// Segments were given up by retention; not committed.
+    case retentionRecorded = "retention.recorded"
+    /// Segments were given up by retention; their files are there still.
+    case retentionCommitted = "retention.committed"
+    /// Files that nobody needs were removed; the list still has them.
+    case garbageRemoved = "garbage.removed"
+
     /// Does what a test has asked for at this point, if anything.
     @inline(__always)
     public func reached() {

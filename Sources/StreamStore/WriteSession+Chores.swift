@@ -22,16 +22,19 @@ extension WriteSession {
 
     /// Enters `limit` records into the index, in the index's own order; gives how many were entered.
     ///
-    /// Fewer are left to wait, since each entry alone would cost a page, unless a purge waits for them.
-    public func extendIndex(limit: Int) throws(StoreError) -> Int {
-        var entries: [(stream: Int64, position: Int64, end: Int64, record: Int64)] = []
+    /// Fewer are left to wait, since each entry alone would cost a page, unless a purge waits for them, or a stream may
+    /// have to rotate.
+    ///
+    /// - Parameter limits: streams whose hot part reaches these are queued for rotation.
+    public func extendIndex(
+        limit: Int, rotateAt limits: SegmentLimits = SegmentLimits()
+    ) throws(StoreError) -> Int {
+        var entries: [IndexEntry] = []
         let unindexed = statements.unindexed
         unindexed.bind(1, Int64(limit))
-        while try unindexed.step() {
-            entries.append((unindexed.int(0), unindexed.int(1), unindexed.int(2), unindexed.int(3)))
-        }
+        while try unindexed.step() { entries.append(IndexEntry(row: unindexed)) }
         guard let last = entries.last else { return 0 }
-        if entries.count < limit {
+        if entries.count < limit, !mayFill(entries, limits) {
             guard try statements.purgeWaits.step() else { return 0 }
             statements.purgeWaits.reset()
         }
@@ -44,11 +47,54 @@ extension WriteSession {
             insert.bind(4, entry.record)
             try insert.run()
         }
+        try countHot(entries, limits)
         statements.setIndexed.bind(1, last.record)
         try statements.setIndexed.run()
         return entries.count
     }
 
+    private func mayFill(_ entries: [IndexEntry], _ limits: SegmentLimits) -> Bool {
+        entries.reduce(0) { $0 + $1.messages } >= limits.messages
+            || entries.reduce(0) { $0 + $1.bytes } >= limits.bytes
+    }
+
+    /// Adds the entries, sorted by stream, to the sizes of the hot parts.
+    private func countHot(_ entries: [IndexEntry], _ limits: SegmentLimits) throws(StoreError) {
+        var first = 0
+        while first < entries.count {
+            let stream = entries[first].stream
+            let behind = entries[first...].firstIndex { $0.stream != stream } ?? entries.count
+            let run = entries[first..<behind]
+            first = behind
+            // Stream 0 has the tombstones.
+            guard stream > 0 else { continue }
+            try addHot(
+                stream, messages: run.reduce(0) { $0 + $1.messages }, bytes: run.reduce(0) { $0 + $1.bytes })
+            if try isFull(stream, limits) { try queueRotation(of: stream) }
+        }
+    }
+
     /// Writes a value that is there already, to see whether the data directory takes writes.
     public func probe() throws(StoreError) { try statements.touchLogState.run() }
+}
+
+/// A record on its way into the index.
+private struct IndexEntry {
+    let stream: Int64
+    let position: Int64
+    let end: Int64
+    let record: Int64
+    /// Messages of a JSON stream, appends of any other.
+    let messages: Int64
+    let bytes: Int64
+
+    init(row: SQLiteStatement) {
+        stream = row.int(0)
+        position = row.int(1)
+        end = row.int(2)
+        record = row.int(3)
+        bytes = row.int(4)
+        // A batch has four bytes of boundaries for each message.
+        messages = max(1, (row.optionalInt(5) ?? 0) / 4)
+    }
 }

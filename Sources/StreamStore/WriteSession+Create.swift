@@ -93,6 +93,11 @@ extension WriteSession {
         if anchor < source.basePosition {
             holder = inherited.parts[inherited.firstPart(behind: anchor)]
         }
+        if let segment = try segments.segment(of: holder.stream, at: anchor) {
+            let ends = try segments.ends(of: segment)
+            let append = ends.first(above: Int(anchor - segment.start))
+            return min(segment.start + Int64(ends.offsets[append]), holder.end)
+        }
         var end = anchor
         try index.records(of: holder.stream, from: anchor) { record in
             end = min(record.int(0) + record.int(1), holder.end)
@@ -154,6 +159,7 @@ extension WriteSession {
         let head = StreamHead(state: state, tail: origin.position)
         heads.insert(head)
         try insertRecord(body, head)
+        if request.closed { try queueRotation(of: id) }
         return .created(state, tail: head.tail)
     }
 }

@@ -31,8 +31,10 @@ extension WriteSession {
     /// Removes records and producers of deleted streams, oldest deletion first, while the budget lasts; false when
     /// nothing is left that can be removed now.
     ///
+    /// - Parameter now: milliseconds since 1970.
+    ///
     /// Each row counts by itself. A stream whose last records are not in the index yet waits for that.
-    public func purge(_ budget: StepBudget) throws(StoreError) -> Bool {
+    public func purge(_ budget: StepBudget, now: Int64) throws(StoreError) -> Bool {
         var budget = budget
         while budget.isLeft {
             let next = statements.nextPurge
@@ -40,10 +42,14 @@ extension WriteSession {
                 try purgeTombstones(&budget)
                 return false
             }
-            let (through, stream) = (next.int(0), next.int(1))
+            let (through, stream, below) = (next.int(0), next.int(1), next.int(2))
             next.reset()
-            guard try purgeRecords(of: stream, &budget), try purgeProducers(of: stream, &budget) else {
-                return true
+            guard try purgeRecords(of: stream, below: below, &budget) else { return true }
+            // Of a stream that is there still only the records go that a segment has taken over.
+            if below == .max {
+                guard try purgeSegments(of: stream, now: now, &budget),
+                    try purgeProducers(of: stream, &budget)
+                else { return true }
             }
             TestPoint.purgeFinished.reached()
             statements.purged.bind(1, through)
@@ -54,13 +60,16 @@ extension WriteSession {
     }
 
     /// Removes a stream's records; true when all are gone.
-    private func purgeRecords(of stream: Int64, _ budget: inout StepBudget) throws(StoreError) -> Bool {
+    private func purgeRecords(
+        of stream: Int64, below: Int64, _ budget: inout StepBudget
+    ) throws(StoreError) -> Bool {
         let newest = try newestRecord()
         let limit = budget.rows
         var found: [(position: Int64, record: Int64)] = []
         let purgeable = statements.purgeable
         purgeable.bind(1, stream)
         purgeable.bind(2, Int64(limit))
+        purgeable.bind(3, below)
         var isComplete = false
         // The lengths are in the rows' headers: content that lies on pages of its own is not read.
         while budget.isLeft {
@@ -108,6 +117,7 @@ extension WriteSession {
         var tombstones: [(position: Int64, record: Int64)] = []
         statements.purgeable.bind(1, 0)
         statements.purgeable.bind(2, Int64(budget.rows))
+        statements.purgeable.bind(3, Int64.max)
         while try statements.purgeable.step() {
             tombstones.append((statements.purgeable.int(0), statements.purgeable.int(1)))
         }

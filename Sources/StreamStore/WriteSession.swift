@@ -9,12 +9,14 @@ public final class WriteSession {
     fileprivate(set) var changed: [StreamChange] = []
     let statements: WriteStatements
     let index: RecordIndex
+    let segments: SegmentIndex
     private var dataVersion: Int64 = -1
 
     init(_ files: StoreFiles) throws(StoreError) {
         connection = try Schema.openForWriting(files)
         statements = try WriteStatements(connection)
         index = try RecordIndex(connection)
+        segments = try SegmentIndex(connection)
     }
 
     // MARK: Transactions
@@ -116,8 +118,7 @@ public final class WriteSession {
             guard try find.step() else { return .absent }
             let state = StreamState(row: find)
             find.reset()
-            try index.refresh()
-            head = StreamHead(state: state, tail: try index.tail(of: state.id) ?? state.basePosition)
+            head = StreamHead(state: state, tail: try tail(of: state))
             heads.insert(head)
         }
         if head.state.softDeleted { return .gone }
@@ -126,6 +127,13 @@ public final class WriteSession {
             return head.state.forks > 0 ? .gone : .absent
         }
         return .present(head)
+    }
+
+    /// The position after everything that a stream has, hot or cold, of its own or inherited.
+    func tail(of state: StreamState) throws(StoreError) -> Int64 {
+        try index.refresh()
+        if let hot = try index.tail(of: state.id) { return hot }
+        return try coldEnd(of: state)
     }
 
     private func target(of head: StreamHead, for request: AppendRequest) throws(StoreError) -> AppendTarget {
@@ -202,6 +210,7 @@ public final class WriteSession {
         statements.close.bind(3, producer?.epoch)
         statements.close.bind(4, producer?.sequence)
         try statements.close.run()
+        try queueRotation(of: head.state.id)
         head.state.closed = true
         head.state.closedBy = producer
         noteChange(head)
@@ -222,10 +231,9 @@ public final class WriteSession {
     private func remove(_ state: StreamState, now: Int64) throws(StoreError) {
         var next: StreamState? = state
         while let state = next {
-            for statement in [statements.deleteStream, statements.queuePurge] {
-                statement.bind(1, state.id)
-                try statement.run()
-            }
+            statements.deleteStream.bind(1, state.id)
+            try statements.deleteStream.run()
+            try queuePurge(of: state.id, below: .max)
             heads.remove(state.name)
             changed.append(StreamChange(id: state.id))
             TestPoint.cascadeRemoved.reached()

@@ -31,6 +31,7 @@ struct WriteStatements {
     let setIndexed: SQLiteStatement
     let purgeProducers: SQLiteStatement
     let purged: SQLiteStatement
+    let segment: SegmentStatements
     let touchLogState: SQLiteStatement
     let freePages: SQLiteStatement
     let allPages: SQLiteStatement
@@ -78,12 +79,15 @@ struct WriteStatements {
             WHERE deadline IS NOT NULL AND deadline <= ?1 AND soft_deleted = 0 LIMIT ?2
             """)
         queuePurge = try connection.prepare(
-            "INSERT INTO purge (through, stream) SELECT coalesce(max(id), 0), ?1 FROM record")
+            """
+            INSERT INTO purge (through, stream, below) SELECT coalesce(max(id), 0), ?1, ?2 FROM record WHERE true
+            ON CONFLICT DO UPDATE SET below = max(below, excluded.below)
+            """)
         insertTombstone = try connection.prepare(
             "INSERT INTO record (stream, position, units, payload) VALUES (0, ?1, 0, x'')")
         nextPurge = try connection.prepare(
             """
-            SELECT through, stream FROM purge WHERE through <= (SELECT indexed_through FROM log_state)
+            SELECT through, stream, below FROM purge WHERE through <= (SELECT indexed_through FROM log_state)
             ORDER BY through, stream LIMIT 1
             """)
         newestRecord = try connection.prepare("SELECT max(id) FROM record")
@@ -92,13 +96,13 @@ struct WriteStatements {
             """
             SELECT record_index.position, record.id, length(payload)
             FROM record_index JOIN record ON record.id = record_index.record
-            WHERE record_index.stream = ?1 ORDER BY record_index.position LIMIT ?2
+            WHERE record_index.stream = ?1 AND record_index.position < ?3 ORDER BY record_index.position LIMIT ?2
             """)
         purgeRecord = try connection.prepare("DELETE FROM record WHERE id = ?1")
         purgeEntries = try connection.prepare("DELETE FROM record_index WHERE stream = ?1 AND position <= ?2")
         unindexed = try connection.prepare(
             """
-            SELECT stream, position, position + units, id FROM record
+            SELECT stream, position, position + units, id, length(payload), length(boundaries) FROM record
             WHERE id > (SELECT indexed_through FROM log_state) ORDER BY id LIMIT ?1
             """)
         insertEntry = try connection.prepare(
@@ -110,6 +114,7 @@ struct WriteStatements {
             AND id IN (SELECT id FROM producer WHERE stream = ?1 ORDER BY id LIMIT ?2)
             """)
         purged = try connection.prepare("DELETE FROM purge WHERE through = ?1 AND stream = ?2")
+        segment = try SegmentStatements(connection)
         touchLogState = try connection.prepare("UPDATE log_state SET indexed_through = indexed_through")
         freePages = try connection.prepare("PRAGMA freelist_count")
         allPages = try connection.prepare("PRAGMA page_count")

@@ -29,6 +29,9 @@ enum Directories {
             try create(path)
             if path != layout.cacheDirectory, let group { try setGroup(path, group, mode: 0o750) }
         }
+        // Made by the worker, folders inherit the group by the setgid bit, and files too.
+        try create(layout.segmentsDirectory)
+        if let group { try setGroup(layout.segmentsDirectory, group, mode: 0o2750) }
         let run = layout.runDirectory
         if run.hasPrefix(layout.dataDirectory + "/") {
             try create(run)

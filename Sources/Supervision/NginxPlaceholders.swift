@@ -14,6 +14,7 @@ public enum NginxPlaceholders {
             "DS_NGINX_DIR": configurationDirectory,
             "DS_RUN_DIR": settings.layout.runDirectory,
             "DS_CACHE_DIR": settings.layout.cacheDirectory,
+            "DS_SEGMENT_DIR": settings.layout.segmentsDirectory,
             "DS_CACHE_SIZE": megabytes(settings.cacheSize),
             "DS_MAX_BODY_BYTES": "\(settings.maxBodyBytes)",
             "DS_LIVE_READ_TIMEOUT": "\(liveReadTimeout(settings))",

@@ -15,6 +15,9 @@ do throws(StoreError) {
     let log = process.log
     let chores = try Chores(
         process.files, committer: committer, sweepInterval: process.settings.sweepInterval,
+        segmentLimits: SegmentLimits(
+            messages: Int64(process.settings.segmentMaxMessages),
+            bytes: Int64(process.settings.segmentMaxBytes)),
         clock: ServerProcess.milliseconds, report: { log.error("\($0)") })
     guard
         let pool = FastCGIPool(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import faulthandler
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -12,6 +13,8 @@ from stack import BINARY, Stack, remove_tree, temporary_root
 
 faulthandler.enable()
 
+# `DSTEST_SETTINGS="DS_SEGMENT_MAX_MESSAGES=2 …"` runs all tests with other defaults.
+DEFAULTS = dict(setting.split("=", 1) for setting in os.environ.get("DSTEST_SETTINGS", "").split())
 # Waiting readers of the shared stack never time out inside a test.
 PATIENT = {"DS_LONG_POLL_TIMEOUT": 25, "DS_SSE_LIFETIME": 120}
 # Small limits, so that chunks, time-outs and refusals come early.
@@ -35,7 +38,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def _shared(settings: dict[str, object]) -> Iterator[Stack]:
     root = temporary_root()
-    stack = Stack(root / "data", **settings)
+    stack = Stack(root / "data", **{**DEFAULTS, **settings})
     try:
         stack.start()
         yield stack
@@ -66,7 +69,7 @@ def fresh_stack() -> Iterator[Callable[..., Stack]]:
     root, stacks = temporary_root(), []
 
     def make(*, data_dir: object = None, port: int | None = None, start: bool = True, **settings: object) -> Stack:
-        stack = Stack(data_dir or root / f"d{len(stacks)}", port, **settings)
+        stack = Stack(data_dir or root / f"d{len(stacks)}", port, **{**DEFAULTS, **settings})
         stacks.append(stack)
         return stack.start() if start else stack
 

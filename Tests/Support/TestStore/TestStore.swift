@@ -39,7 +39,8 @@ public final class TestStore: Sendable {
     /// The files of a store in a folder.
     public static func files(in path: String) -> StoreFiles {
         StoreFiles(
-            hotLog: path + "/hot.sqlite", writeLock: path + "/write.lock", choresLock: path + "/chores.lock")
+            hotLog: path + "/hot.sqlite", writeLock: path + "/write.lock", choresLock: path + "/chores.lock",
+            segments: path + "/segments")
     }
 
     /// The changes of each commit so far that changed something.

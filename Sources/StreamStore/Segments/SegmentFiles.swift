@@ -1,0 +1,69 @@
+import Synchronization
+
+/// Reads segments, and never gives wrong bytes: an object is checked as a whole before anything of it is used, and again
+/// whenever it has changed since. One for all threads of a process.
+public final class SegmentFiles: Sendable {
+    /// Where the segments lie.
+    public let storage: any SegmentStorage
+    private let verified = Mutex<[String: SegmentFingerprint]>([:])
+
+    /// About 10 MB; beyond it everything is checked once more.
+    private static let verifiedLimit = 65_536
+    /// Bytes that are checked at a time.
+    private static let block = 256 << 10
+
+    /// Reads from `storage`.
+    public init(_ storage: any SegmentStorage) { self.storage = storage }
+
+    /// Checks that a segment is as it was written.
+    ///
+    /// - Throws: `corrupt` with the path, and what to do.
+    func check(_ segment: Segment) throws(StoreError) {
+        let key = segment.key
+        guard let found = storage.fingerprint(key) else { throw damaged(segment, "is missing, or no file") }
+        guard verified.withLock({ $0[key] }) != found else { return }
+        guard found.size == segment.bytes else {
+            throw damaged(segment, "has \(found.size) bytes instead of \(segment.bytes)")
+        }
+        guard try checksum(of: segment) == segment.checksum else {
+            throw damaged(segment, "has another checksum")
+        }
+        verified.withLock { known in
+            if known.count >= SegmentFiles.verifiedLimit { known.removeAll(keepingCapacity: true) }
+            known[key] = found
+        }
+    }
+
+    /// Part of a segment's file.
+    func read(_ segment: Segment, _ range: Range<Int>) throws(StoreError) -> [UInt8] {
+        try check(segment)
+        return try storage.read(segment.key, range)
+    }
+
+    /// The whole content.
+    func read(_ segment: Segment) throws(StoreError) -> [UInt8] {
+        let content = try storage.read(segment.key, 0..<Int(segment.bytes))
+        guard SegmentChecksum.of(content) == segment.checksum else {
+            throw damaged(segment, "has another checksum")
+        }
+        return content
+    }
+
+    private func checksum(of segment: Segment) throws(StoreError) -> [UInt8] {
+        let key = segment.key
+        let size = Int(segment.bytes)
+        return try SegmentChecksum.of { (take) throws(StoreError) in
+            for start in stride(from: 0, to: size, by: SegmentFiles.block) {
+                let part = try self.storage.read(key, start..<min(start + SegmentFiles.block, size))
+                part.withUnsafeBytes(take)
+            }
+        }
+    }
+
+    private func damaged(_ segment: Segment, _ what: String) -> StoreError {
+        StoreError(
+            kind: .corrupt,
+            "\(storage.location(segment.key)) \(what): `durable-streams verify` says what is damaged, "
+                + "`durable-streams restore` brings it back from a backup")
+    }
+}

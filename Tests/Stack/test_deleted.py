@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from checks import check_error
-from client import ZERO, Client, at, expect, fields, url
+from client import ZERO, Client, at, expect, fields, incarnation, position, url
 from sse import EventSource
 from stack import Stack
 from test_cache import BIG, STALE_LIMIT, big_stream, served
@@ -173,11 +173,23 @@ def test_a_stalled_reader_of_a_deleted_stream(stack: Stack, http: Client, path: 
     assert received < 24_000_000, "read on to the end of a stream that no longer was"
 
 
+RACE = "a read that is answered during the DELETE puts its copy into nginx's cache behind the removal of the former one"
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("query", ["", "offset=-1", "live=long-poll&offset=-1"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        pytest.param("", marks=pytest.mark.xfail(strict=True, reason=RACE)),
+        pytest.param("offset=-1", marks=pytest.mark.xfail(strict=True, reason=RACE)),
+        "live=long-poll&offset=-1",
+        "offset=now",
+    ],
+)
 def test_reads_while_it_is_made_again_and_again(small_stack: Stack, small: Client, path: str, query: str) -> None:
     """1.4: whoever asks behind an answered PUT gets that generation or a later one, nginx's cache in full use."""
     generation, stop, failures = [-1], threading.Event(), []
+    first = incarnation(small.create(f"{path}-before").offset)
 
     def follow() -> None:
         client = Client(small_stack)
@@ -185,7 +197,9 @@ def test_reads_while_it_is_made_again_and_again(small_stack: Stack, small: Clien
             while not stop.is_set():
                 known = generation[0]
                 answer = client.get(path, query)
-                if answer.status == 200:
+                if query == "offset=now" and answer.status == 200:
+                    assert position(answer.offset) == 160_000 and incarnation(answer.offset) >= first + known, answer.describe()
+                elif answer.status == 200:
                     found = int(answer.body[:4])
                     assert found >= known and answer.body == b"%04d" % found * (len(answer.body) // 4), (known, answer.describe())
                 else:
@@ -199,10 +213,10 @@ def test_reads_while_it_is_made_again_and_again(small_stack: Stack, small: Clien
     for thread in threads:
         thread.start()
     try:
-        for n in range(60):
+        for n in range(600):
             small.create(path, "text/plain", b"%04d" % n * 40_000)
             generation[0] = n
-            stop.wait(0.03)
+            stop.wait(0.002)
             expect(small.delete(path), 204)
             if failures:
                 break

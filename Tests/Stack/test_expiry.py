@@ -164,16 +164,29 @@ def test_max_age_is_capped_by_the_ttl(http: Client, path: str, ttl: str, cache: 
 @pytest.mark.parametrize(
     ("seconds", "pattern"),
     [
+        (0.9, r"no-store"),
         (20, r"public, max-age=(1[5-9]|20)"),
         (90, r"public, max-age=60"),
         (300, r"public, max-age=60"),
         (4000, re.escape(CACHEABLE)),
     ],
 )
-def test_max_age_is_capped_by_expires_at(http: Client, path: str, seconds: int, pattern: str) -> None:
+def test_max_age_is_capped_by_expires_at(http: Client, path: str, seconds: float, pattern: str) -> None:
     http.create(path, "text/plain", "abc", Stream_Expires_At=instant(seconds))
     value = expect(http.get(path), 200).get("Cache-Control") or ""
     assert re.fullmatch(pattern, value), value
+
+
+def test_max_age_of_every_kind_of_read(http: Client, path: str) -> None:
+    """9.1: what a 304, a long-poll and the end of a closed stream say is capped too."""
+    tail = http.create(path, "text/plain", "abc", Stream_TTL="30").offset
+    for query in ("", "live=long-poll&offset=-1"):
+        for extra in ({}, {"If_None_Match": "*"}):
+            assert http.get(path, query, **extra).get("Cache-Control") == "public, max-age=30"
+    assert http.get(path, Authorization="Bearer x").get("Cache-Control") == "private, max-age=30"
+    expect(http.post(path, Stream_Closed="true"), 204)
+    for query in ("", f"offset={tail}"):
+        assert expect(http.get(path, query), 200).get("Cache-Control") == "public, max-age=30"
 
 
 def test_expires_at_is_not_moved(http: Client, path: str) -> None:

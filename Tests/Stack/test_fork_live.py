@@ -149,6 +149,34 @@ def test_events_inside_a_character(stack: Stack, http: Client, path: str, cut: i
         assert data == "😀!".encode() and control["streamNextOffset"] == end and control["upToDate"] is True
 
 
+def test_events_of_a_fork_closed_inside_a_character(stack: Stack, http: Client, path: str) -> None:
+    """Section 14: the incomplete character is held back until the closure, which replaces it."""
+    text = "a😀".encode()
+    tail = http.create(f"{path}/a", "text/plain", text).offset
+    http.fork(f"{path}/b", f"{path}/a", at=ZERO, sub="3")
+    with EventSource(stack, f"{path}/b") as source:
+        assert source.batch()[0] == b"a"
+        expect(http.post(f"{path}/b", Stream_Closed="true"), 204)
+        data, control = source.batch()
+        assert set(data.decode()) == {"\ufffd"}
+        assert control == {"streamNextOffset": at(tail, 3), "upToDate": True, "streamClosed": True}
+        source.end()
+    assert http.get(f"{path}/b").body == text[:3] and http.get(f"{path}/a").body == text
+
+
+@pytest.mark.parametrize("live", ["long-poll", "sse"])
+def test_tokens_of_a_former_source(http: Client, path: str, live: str) -> None:
+    """2.5: a fork knows the tokens of its source's incarnation only, and of that one in its own part too."""
+    former = http.create(f"{path}/a", "text/plain", "abc").offset
+    expect(http.delete(f"{path}/a"), 204)
+    tail = http.create(f"{path}/a", "text/plain", "abc").offset
+    end = http.fork(f"{path}/b", f"{path}/a", None, "d", Stream_Closed="true").offset
+    for place in (0, 1, 3, 4, 9):
+        check_error(http.get(f"{path}/b", f"live={live}&offset={at(former, place)}"), 410, "OFFSET_GONE")
+        assert http.get(f"{path}/b", f"live={live}&offset={at(tail, place)}").status in (200, 204)
+    assert end == at(tail, 4)
+
+
 def test_readers_of_a_soft_deleted_source(stack: Stack, http: Client, path: str) -> None:
     """3.7: long-polls end with 410, events just end; the fork's readers go on."""
     tail = http.create(f"{path}/a", "text/plain", "abc").offset

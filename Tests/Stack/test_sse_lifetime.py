@@ -162,3 +162,4 @@ def test_stalled_reader_is_cut_off(fresh_stack) -> None:
             time.sleep(0.2)
         assert time.monotonic() - blocked > 20, "cut off too soon"
         assert brisk.until(client.append("flood", "text/plain", "still here").offset)[0] == [b"still here"]
+    client.close()

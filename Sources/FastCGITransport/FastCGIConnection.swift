@@ -57,6 +57,17 @@ final class FastCGIConnection {
         }
     }
 
+    /// Reads on to the end of the request. Its last record may lie behind what libfcgi has read with the others (8 KiB at
+    /// a time); left there, it would be taken for the beginning of the next request, which nginx would answer with 502.
+    func readToEnd() {
+        var rest: (UInt64, UInt64) = (0, 0)
+        withUnsafeMutableBytes(of: &rest) { buffer in
+            guard let base = buffer.baseAddress else { return }
+            let start = base.assumingMemoryBound(to: CChar.self)
+            while FCGX_GetStr(start, Int32(buffer.count), request.pointee.in) > 0 {}
+        }
+    }
+
     /// Forces the connection to close behind the answer, for when its input was not read to the end.
     func closeAfterwards() { request.pointee.keepConnection = 0 }
 

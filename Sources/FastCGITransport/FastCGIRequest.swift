@@ -75,6 +75,7 @@ enum FastCGIRequest {
                 connection.closeAfterwards()
             }
         }
+        if rejection == nil { connection.readToEnd() }
         var request = ServiceRequest(
             method: method, target: RequestTarget(raw: target), headers: headers, body: body, scheme: scheme,
             cacheEntityTag: cacheEntityTag, mayBeStored: mayBeStored, rejection: rejection)

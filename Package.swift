@@ -31,8 +31,6 @@ let package = Package(
         .systemLibrary(
             name: "CFastCGI", pkgConfig: "fcgi", providers: [.apt(["libfcgi-dev"])]),
         .systemLibrary(
-            name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
-        .systemLibrary(
             name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
         .systemLibrary(name: "CLinux"),
 
@@ -76,7 +74,7 @@ let package = Package(
         .target(
             name: "ServerProcess",
             dependencies: [
-                "ServerSettings", "StreamProtocol", "StreamStore", "StreamService", "CLinux", "CCrypto",
+                "ServerSettings", "StreamProtocol", "StreamStore", "StreamService", "CLinux",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),

@@ -68,13 +68,18 @@ final class LiveHub: @unchecked Sendable {
 
     /// The client has gone.
     func remove(_ waiter: PollWaiter) {
-        waiter.timeout?.cancel()
-        forget(waiter.poll.state.id) { $0.polls[ObjectIdentifier(waiter)] = nil }
+        reads.touch(waiter.poll.state)
+        forget(waiter)
     }
 
     private func finish(_ waiter: PollWaiter, _ response: ServiceResponse) {
-        remove(waiter)
+        forget(waiter)
         waiter.finish(response)
+    }
+
+    private func forget(_ waiter: PollWaiter) {
+        waiter.timeout?.cancel()
+        forget(waiter.poll.state.id) { $0.polls[ObjectIdentifier(waiter)] = nil }
     }
 
     // MARK: Event streams

@@ -72,7 +72,6 @@ public struct ServerProcess: Sendable {
         // The live process makes this socket itself, and only when it is ready.
         let wakeSocket = layout.wakeSocket
         let log = log
-        let cache = ProxyCache(directory: layout.cacheDirectory)
         return StreamService(
             options: StreamService.Options(
                 maximumBody: settings.maxBodyBytes, readChunk: settings.readChunkBytes,
@@ -83,7 +82,7 @@ public struct ServerProcess: Sendable {
                     close(descriptor)
                     return true
                 },
-                deleted: { cache.forget($0) }, failed: { log.error("\($0)") }),
+                failed: { log.error("\($0)") }),
             committer: committer)
     }
 

@@ -1,3 +1,4 @@
+import StreamProtocol
 import StreamStore
 
 /// What caches may do with an answer (PROTOCOL section 9.1).
@@ -36,8 +37,13 @@ struct CachePolicy {
     /// a body: so the copy is used for as long as the stream exists, and no longer.
     /// Nor those of forks: one made again at the same URL shares the incarnation, so tokens of the old one stay
     /// valid, and a copy of its would be read beside new content.
-    func isStorable(reachesTail: Bool) -> Bool {
-        !reachesTail && !isPrivate && state.lifetime == .unlimited && state.fork == nil
+    /// And only what was asked for by a token with the stream's incarnation: any other URL, the start of a stream
+    /// however it is spelled, means other content once the stream was deleted and made again.
+    ///
+    /// - Parameter start: the token asked for; nil for the start of the stream.
+    func isStorable(from start: Offset?, reachesTail: Bool) -> Bool {
+        start?.incarnation == state.incarnation && !reachesTail && !isPrivate && state.lifetime == .unlimited
+            && state.fork == nil
     }
 
     private var secondsOfLife: Int64? {

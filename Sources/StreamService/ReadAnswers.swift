@@ -47,7 +47,9 @@ enum ReadAnswers {
         let policy = CachePolicy(state: state, isPrivate: conditions.isPrivate, now: now)
         var response = ServiceResponse(status: notModified ? 304 : 200)
         if conditions.cursor == nil {
-            let isStored = conditions.mayBeStored && policy.isStorable(reachesTail: piece.reachesTail)
+            let isStored =
+                conditions.mayBeStored
+                && policy.isStorable(from: conditions.start, reachesTail: piece.reachesTail)
             response.add(HeaderName.proxyExpires, fixed: isStored ? "1" : "0")
         }
         if !notModified { response.add(HeaderName.contentType, state.contentType) }

@@ -83,9 +83,7 @@ extension StreamService {
             TestPoint.deleteCommitted.reached()
             self.finish(result, respond) { (outcome) throws(ServiceError) in
                 switch outcome {
-                case .deleted:
-                    self.options.deleted(name)
-                    return ServiceResponse(status: 204)
+                case .deleted: return ServiceResponse(status: 204)
                 case .absent: throw .noStream
                 case .gone: throw .streamGone
                 }

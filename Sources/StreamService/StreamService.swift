@@ -15,8 +15,6 @@ public final class StreamService: Sendable {
         public var clock: @Sendable () -> Int64
         /// Whether the processes beside this one take requests, for `/readyz`.
         public var othersAreReady: @Sendable () -> Bool
-        /// Hears of each deleted stream before the client does.
-        public var deleted: @Sendable (StreamName) -> Void
         /// Hears of reads that failed for a reason that the operator should know.
         public var failed: @Sendable (StoreError) -> Void
 
@@ -24,7 +22,6 @@ public final class StreamService: Sendable {
         public init(
             maximumBody: Int, readChunk: Int, publicURL: String?, clock: @escaping @Sendable () -> Int64,
             othersAreReady: @escaping @Sendable () -> Bool = { true },
-            deleted: @escaping @Sendable (StreamName) -> Void = { _ in },
             failed: @escaping @Sendable (StoreError) -> Void = { _ in }
         ) {
             self.maximumBody = maximumBody
@@ -32,7 +29,6 @@ public final class StreamService: Sendable {
             self.publicURL = publicURL
             self.clock = clock
             self.othersAreReady = othersAreReady
-            self.deleted = deleted
             self.failed = failed
         }
     }

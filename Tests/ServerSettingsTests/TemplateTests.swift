@@ -16,6 +16,7 @@ import Testing
             values == [
                 "DS_LISTEN": "[::1]:80", "DS_USER": "user www-data;", "DS_NGINX_DIR": "/srv/ds/nginx",
                 "DS_RUN_DIR": "/srv/ds/run", "DS_CACHE_DIR": "/srv/ds/nginx/cache", "DS_CACHE_SIZE": "2m",
+                "DS_SEGMENT_DIR": "/srv/ds/segments",
                 "DS_MAX_BODY_BYTES": "16777216", "DS_LIVE_READ_TIMEOUT": "90",
             ])
     }

@@ -10,8 +10,10 @@ public final class SegmentFolder: SegmentStorage {
     /// - Parameter path: the folder; it is made when the first segment comes.
     public init(path: String) { self.path = path }
 
+    /// The path of the file.
     public func location(_ key: String) -> String { "\(path)/\(key)" }
 
+    /// Writes a file with a temporary name, syncs it, renames it, and syncs its folder.
     public func put(_ key: String, _ content: [UInt8]) throws(StoreError) {
         let final = location(key)
         let folder = SegmentFolder.parent(of: final)
@@ -34,6 +36,7 @@ public final class SegmentFolder: SegmentStorage {
         try SegmentFolder.sync(folder)
     }
 
+    /// Reads part of a file.
     public func read(_ key: String, _ range: Range<Int>) throws(StoreError) -> [UInt8] {
         let file = location(key)
         let descriptor = open(file, O_RDONLY | O_CLOEXEC)
@@ -60,11 +63,13 @@ public final class SegmentFolder: SegmentStorage {
         return content
     }
 
+    /// Removes a file; the folder is not synced: what comes back after a crash is removed as an orphan.
     public func delete(_ key: String) throws(StoreError) {
         let file = location(key)
         guard unlink(file) == 0 || errno == ENOENT else { throw SegmentFolder.error("remove \(file)") }
     }
 
+    /// Goes through all files.
     public func list(
         _ body: (_ key: String, _ isWhole: Bool) throws(StoreError) -> Bool
     ) throws(StoreError) {
@@ -77,6 +82,7 @@ public final class SegmentFolder: SegmentStorage {
         }
     }
 
+    /// Size, inode and change time; nil for what is no file.
     public func fingerprint(_ key: String) -> SegmentFingerprint? {
         var status = stat()
         guard stat(location(key), &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }

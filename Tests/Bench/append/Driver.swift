@@ -33,7 +33,10 @@ final class Driver {
     init(options: Options) throws {
         self.options = options
         let body = [UInt8](repeating: UInt8(ascii: "a"), count: options.size)
-        requests = options.paths.map { options.target.write(method: "POST", path: $0, body: body) }
+        requests = options.paths.map {
+            options.target.write(
+                method: "POST", path: $0, contentType: "application/octet-stream", body: body)
+        }
         timer = try DueTimer()
         poll = try Poll()
         stopSignal = try terminationDescriptor()

@@ -24,11 +24,11 @@ public struct Target {
     /// The value of the header `Host`.
     public var authority: String { "\(host):\(port)" }
 
-    /// The bytes of a POST or PUT of a text stream.
-    public func write(method: String, path: String, body: [UInt8]) -> [UInt8] {
+    /// The bytes of a POST or PUT.
+    public func write(method: String, path: String, contentType: String, body: [UInt8]) -> [UInt8] {
         let head =
             "\(method) \(path) HTTP/1.1\r\nHost: \(authority)\r\n"
-            + "Content-Type: text/plain\r\nContent-Length: \(body.count)\r\n\r\n"
+            + "Content-Type: \(contentType)\r\nContent-Length: \(body.count)\r\n\r\n"
         return Array(head.utf8) + body
     }
 }

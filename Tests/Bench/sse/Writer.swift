@@ -56,6 +56,7 @@ final class Writer {
 
     private func send(method: String, body: [UInt8]) throws {
         let target = options.target
-        try connection.send(target.write(method: method, path: target.path, body: body))
+        try connection.send(
+            target.write(method: method, path: target.path, contentType: "text/plain", body: body))
     }
 }

@@ -3,8 +3,9 @@
 -- wrk ... -s load.lua URL -- METHOD BODY_BYTES HEADERS PATH [PATH ...]
 --
 -- HEADERS are lines "Name: value" of every request, and may be empty. The requests of each thread go round the
--- paths; in a single path, `*` stands for something else in each. The answers to GET are counted as
--- errors from 400 on; of all other methods each status is counted, which makes wrk copy the answer's body and so suits small ones.
+-- paths; in a single path, `*` stands for something else in each. The answers to GET are counted as errors from
+-- 400 on; of all other methods each status is counted, which makes wrk copy the answer's body and so suits small
+-- ones.
 
 local threads = {}
 

@@ -104,8 +104,14 @@ let package = Package(
             name: "bench-responder", dependencies: ["CFastCGI", "CLinux"],
             path: "Tests/Bench/responder", swiftSettings: strict),
         .executableTarget(
-            name: "bench-sse", dependencies: ["CLinux"],
+            name: "bench-sse", dependencies: ["BenchCommon", "CLinux"],
             path: "Tests/Bench/sse", swiftSettings: strict),
+        .executableTarget(
+            name: "bench-append", dependencies: ["BenchCommon", "CLinux"],
+            path: "Tests/Bench/append", swiftSettings: strict),
+        .target(
+            name: "BenchCommon", dependencies: ["CLinux"],
+            path: "Tests/Bench/common", swiftSettings: strict),
 
         // What the tests of several targets share, and a second process that writes.
         .target(

@@ -11,6 +11,7 @@ believed (wrong answers, missing deliveries), 2 when the benchmark could not run
 
 import argparse
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -31,6 +32,10 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="one round of one second each")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each figure (default 5)")
     parser.add_argument("--seconds", type=int, default=2, help="length of a run (default 2)")
+    parser.add_argument("--only", metavar="NAME[,NAME]", default="",
+                        help="take only these figures: " + ", ".join(figures.names()))
+    parser.add_argument("--purge-bytes", metavar="BYTES", type=byte_count,
+                        help="size of the deleted stream that is purged, such as 10GiB (default 1GiB)")
     parser.add_argument("--json", metavar="FILE", help="write the rows there too")
     parser.add_argument("--binaries", default=os.path.join(REPOSITORY, ".build", "release"),
                         help="folder of the built programs (default: the release build)")
@@ -41,7 +46,20 @@ def arguments():
         parser.error("--rounds and --seconds take numbers from 1")
     if options.quick:
         options.rounds = options.seconds = 1
+    if options.purge_bytes is None:
+        options.purge_bytes = 128 << 20 if options.quick else 1 << 30
+    options.only = [name for name in options.only.split(",") if name]
+    if unknown := set(options.only) - set(figures.names()):
+        parser.error(f"--only knows no {', '.join(sorted(unknown))}, but {', '.join(figures.names())}")
     return options
+
+
+def byte_count(text):
+    """A number of bytes, perhaps in KiB, MiB or GiB."""
+    match = re.fullmatch(r"([1-9][0-9]*)(|KiB|MiB|GiB)", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"not a number of bytes: {text}")
+    return int(match[1]) << 10 * ("", "KiB", "MiB", "GiB").index(match[2])
 
 
 def file_system(path):
@@ -59,7 +77,7 @@ def check(options):
     for name in ("wrk", "nginx"):
         if shutil.which(name, path=search_path()) is None:
             raise BenchError(f"{name} is not installed")
-    for name in ("durable-streams", "bench-responder", "bench-sse"):
+    for name in ("durable-streams", "bench-responder", "bench-sse", "bench-append"):
         if not os.access(os.path.join(options.binaries, name), os.X_OK):
             raise BenchError(f"{name} is not built in {options.binaries}")
     if file_system(options.work_dir) in IN_MEMORY:
@@ -93,8 +111,7 @@ def tell(line):
 def measure(options, folder):
     """All rows, or those up to a failure, and the exit status that it asks for."""
     with memory.Sampler() as sampler:
-        bench = figures.Bench(
-            options.binaries, folder, options.rounds, options.seconds, sampler, tell)
+        bench = figures.Bench(options, folder, sampler, tell)
         try:
             bench.run()
             return bench.rows, 0

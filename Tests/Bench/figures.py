@@ -1,58 +1,92 @@
-"""The figures: what is asked of the stack, beside what, and how good it has to be."""
+"""The figures one after another: which server each is taken on, and the rows that come of them."""
 
+import contextlib
 import os
-import statistics
+import shutil
 
 import baseline as baselines
+import figures_forks
+import figures_purge
+import figures_requests
 import stack as stacks
-from load import Load, compare, deliver
-from processes import BenchError, request
+from load import compare
+from processes import BenchError
 from report import Row
 
-APPEND_BYTES = 256
-STREAMS = 100
-MIB = 1 << 20
-READERS = 32
-SSE_RATE = 50
-SSE_BYTES = 256
+# Each server with its settings, and the figures taken on it.
+PLAN = (
+    ("default", {}, (figures_requests.appends, figures_requests.catch_up_hit,
+                     figures_requests.catch_up_miss, figures_requests.live)),
+    ("small", {"DS_READ_CHUNK_BYTES": str(64 * 1024)}, (figures_requests.catch_up_hit,)),
+    ("forks", {}, (figures_forks.fork_creation, figures_forks.fork_chains)),
+)
+# Figures for which each round starts a server of its own.
+ALONE = (figures_purge.purge_one, figures_purge.purge_expired)
+
+
+def name_of(figure):
+    """The name by which a figure is selected."""
+    return figure.__name__.replace("_", "-")
+
+
+def names():
+    """All figures, each once."""
+    figures = [figure for _, _, group in PLAN for figure in group] + list(ALONE)
+    return list(dict.fromkeys(map(name_of, figures)))
 
 
 class Bench:
     """Takes the figures one after another; the rows are complete up to the one that failed."""
 
-    def __init__(self, binaries, folder, rounds, seconds, sampler, tell):
-        self.binaries, self.folder, self.sampler, self.tell = binaries, folder, sampler, tell
-        self.rounds, self.seconds = rounds, seconds
+    def __init__(self, options, folder, sampler, tell):
+        self.options, self.binaries, self.folder = options, options.binaries, folder
+        self.rounds, self.seconds = options.rounds, options.seconds
+        self.sampler, self.tell = sampler, tell
         self.rows = []
-        self.gateway_errors = 0
+        self.gateway_errors = None
 
     def run(self):
-        """Everything: one stack with the default pieces, then one with small ones, then what was counted
-        on the way."""
-        self.with_stack("default", None, [
-            self.appends, self.catch_up_hit, self.catch_up_miss, self.live])
-        self.with_stack("small", 64 * 1024, [self.catch_up_hit])
-        self.rows.append(Row(
-            "502 and 504 answers to appends", self.gateway_errors, "answers", reach=1))
+        """All figures that were asked for, then what was counted on the way."""
+        for name, settings, group in PLAN:
+            chosen = [figure for figure in group if self.chosen(figure)]
+            if chosen:
+                self.with_baseline(name, settings, chosen)
+        for figure in filter(self.chosen, ALONE):
+            self.take(figure)
+        if self.gateway_errors is not None:
+            self.add(Row("502 and 504 answers to appends", self.gateway_errors, "answers", reach=1))
         self.memory()
 
-    def with_stack(self, name, chunk_bytes, figures):
+    def chosen(self, figure):
+        """Whether a figure was asked for."""
+        return not self.options.only or name_of(figure) in self.options.only
+
+    def with_baseline(self, name, settings, figures):
         """Start a stack and its baseline, take some figures, and stop both."""
-        folder = os.path.join(self.folder, name)
-        with stacks.start(self.binaries, folder, chunk_bytes) as stack:
-            self.sampler.watch(stack.pid)
-            with baselines.start(self.binaries, folder, stack) as baseline:
+        with self.stack(name, settings) as stack:
+            with baselines.start(self.binaries, os.path.join(self.folder, name), stack) as baseline:
                 self.tell(f"nginx configuration of the baselines: {baseline.how}")
                 for figure in figures:
                     self.take(figure, stack, baseline)
-            self.sampler.watch(None)
 
-    def take(self, figure, stack, baseline):
+    @contextlib.contextmanager
+    def stack(self, name, settings):
+        """A running stack whose folder goes with it."""
+        folder = os.path.join(self.folder, name)
+        try:
+            with stacks.start(self.binaries, folder, settings) as stack:
+                self.sampler.watch(stack.pid)
+                yield stack
+        finally:
+            self.sampler.watch(None)
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def take(self, figure, *servers):
         """One figure; what stops it is a row that says so, and the others still get their turn."""
         try:
-            figure(stack, baseline)
+            figure(self, *servers)
         except BenchError as error:
-            self.add(Row(figure.__name__.replace("_", "-"), None, "", failure=str(error)))
+            self.add(Row(name_of(figure), None, "", failure=str(error)))
 
     def add(self, row):
         """Keep a row, and say it at once."""
@@ -66,78 +100,10 @@ class Bench:
         self.add(Row(name, mine.rate * scale, unit, theirs.rate * scale, reach, fault))
         return mine
 
-    def appends(self, stack, baseline):
-        """Durable appends beside the 204 responder, given the very same requests."""
-        paths = [stack.create(f"append-{number}") for number in range(STREAMS)]
-        for connections, reach in ((16, None), (64, 0.7), (256, 0.7)):
-            self.append(f"append, {STREAMS} streams, {connections} connections",
-                        paths, connections, reach, stack, baseline)
-        self.append("append, one stream, 64 connections", paths[:1], 64, None, stack, baseline)
-
-    def append(self, name, paths, connections, reach, stack, baseline):
-        """One row of appends; afterwards everything acknowledged has to be in the streams."""
-        load = Load("POST", paths, connections, APPEND_BYTES)
-        before = sum(map(stack.position, paths))
-        outcome = self.beside(name, load, baseline.url, load, stack, reach=reach)
-        self.gateway_errors += outcome.gateway_errors()
-        stored = (sum(map(stack.position, paths)) - before) / APPEND_BYTES
-        if stored < outcome.statuses.get("204", 0):
-            self.rows[-1].failure = f"{stored:.0f} of {outcome.requests} acknowledged appends are there"
-            self.tell(f"{name}: {self.rows[-1].failure}")
-
-    def catch_up_hit(self, stack, baseline):
-        """A piece out of nginx's cache beside a static file of the same bytes."""
-        stream = stack.create("hit")
-        for number in range(24):
-            stack.append(stream, bytes([65 + number]) * (MIB // 4))
-        # The piece after the first: one from the start is cached briefly only.
-        headers, _ = stack.read(stream)
-        path = f"{stream}?offset={headers['stream-next-offset']}"
-        _, piece = stack.read(path)
-        name = f"catch-up HIT, {size(len(piece))} piece"
-        file = baseline.serve_file(f"piece-{len(piece)}", piece)
-        before = cache_state(stack, path)
-        self.beside(name, Load("GET", [path], READERS), baseline.url, Load("GET", [file], READERS),
-                    stack, reach=0.8)
-        after = cache_state(stack, path)
-        if (before, after) != ("HIT", "HIT"):
-            self.rows[-1].failure = f"X-Cache was {before} before and {after} after"
-            self.tell(f"{name}: {self.rows[-1].failure}")
-
-    def catch_up_miss(self, stack, baseline):
-        """Reads that reach the tail, which the cache never answers."""
-        for length, unit, reached in ((1024, "req/s", False), (MIB, "MB/s", True)):
-            stream = stack.create(f"miss-{length}")
-            stack.append(stream, b"m" * length)
-            _, content = stack.read(stream)
-            if len(content) != length or cache_state(stack, stream) == "HIT":
-                raise BenchError(f"a read of {length} bytes at the tail is not a MISS of that length")
-            if cache_state(baseline, stream, expected=204) == "HIT":
-                raise BenchError("the baseline's nginx keeps the responder's answers")
-            load = Load("GET", [stream], READERS)
-            if reached:
-                other = Load("GET", [baseline.serve_file("miss", content)], READERS)
-                self.beside("catch-up MISS, 1 MiB piece (beside a file)", load, baseline.url, other,
-                            stack, unit, length / 1e6)
-            else:
-                self.beside("catch-up MISS, 1 KiB body", load, baseline.url, load, stack, unit)
-
-    def live(self, stack, _baseline):
-        """From the time an append was due to its arrival at the subscribers."""
-        appends = SSE_RATE * (self.seconds + 1)
-        for subscribers in (1, 100, 1000):
-            results, faults = [], []
-            for turn in range(min(self.rounds, 3)):
-                url = f"{stack.url}{stacks.ROOT}live-{subscribers}-{turn}"
-                result, fault = deliver(self.binaries, url, subscribers, appends, SSE_RATE, SSE_BYTES)
-                results.append(result)
-                faults += filter(None, [fault])
-            readers = "1 subscriber" if subscribers == 1 else f"{subscribers} subscribers"
-            for percentile in ("p50", "p99"):
-                values = [result[f"{percentile}_us"] for result in results]
-                value = None if None in values else statistics.median(values) / 1000
-                self.add(Row(f"append to SSE, {readers}, {percentile}", value, "ms",
-                             failure="; ".join(faults)))
+    def fail_last(self, reason):
+        """The row added last can't be believed."""
+        self.rows[-1].failure = reason
+        self.tell(f"{self.rows[-1].name}: {reason}")
 
     def memory(self):
         """The peak of the sum over all worker and live processes."""
@@ -149,17 +115,3 @@ class Bench:
                      failure=failure))
         for name, kilobytes in sorted(sampler.by_program.items()):
             self.tell(f"peak VmRSS of {name}: {kilobytes * 1024 / 1e6:.1f} MB")
-
-
-def cache_state(server, path, expected=200):
-    """What X-Cache says of one more read, the second of two."""
-    request(server.port, "GET", path)
-    status, headers, _ = request(server.port, "GET", path)
-    if status != expected:
-        raise BenchError(f"GET {path} was answered with {status}")
-    return headers.get("x-cache", "absent")
-
-
-def size(count):
-    """A number of bytes for a name."""
-    return f"{count / MIB:g} MiB" if count >= MIB else f"{count / 1024:g} KiB"

@@ -1,15 +1,18 @@
 -- What wrk sends, and how it reports: one line of JSON that starts with "RESULT ".
 --
--- wrk ... -s load.lua URL -- METHOD BODY_BYTES PATH [PATH ...]
+-- wrk ... -s load.lua URL -- METHOD BODY_BYTES HEADERS PATH [PATH ...]
 --
--- The requests of each thread go round the paths. The answers to GET are counted as errors from 400 on; of
--- all other methods each status is counted, which makes wrk copy the answer's body and so suits small ones.
+-- HEADERS are lines "Name: value" of every request, and may be empty. The requests of each thread go round the
+-- paths; in a single path, `*` stands for something else in each. The answers to GET are counted as errors from
+-- 400 on; of all other methods each status is counted, which makes wrk copy the answer's body and so suits small
+-- ones.
 
 local threads = {}
 
 function setup(thread)
   -- Threads start at different paths, so that they don't walk in step.
   thread:set("first", #threads * 37)
+  thread:set("number", #threads)
   table.insert(threads, thread)
 end
 
@@ -21,13 +24,24 @@ function init(arguments)
     body = string.rep("0123456789abcdef", math.ceil(size / 16)):sub(1, size)
   end
 
+  for name, value in arguments[3]:gmatch("([^:\n]+): ([^\n]+)") do
+    headers[name] = value
+  end
+
   local requests = {}
-  for index = 3, #arguments do
+  for index = 4, #arguments do
     table.insert(requests, wrk.format(method, arguments[index], headers, body))
   end
-  if #requests == 1 then
+  if #requests == 1 and arguments[4]:find("*", 1, true) then
+    local before, after = arguments[4]:match("^(.*)%*(.*)$")
+    local sent = 0
+    request = function()
+      sent = sent + 1
+      return wrk.format(method, before .. number .. "-" .. sent .. after, headers, body)
+    end
+  elseif #requests == 1 then
     -- wrk sends a constant request without asking Lua for each.
-    wrk.method, wrk.path, wrk.headers, wrk.body = method, arguments[3], headers, body
+    wrk.method, wrk.path, wrk.headers, wrk.body = method, arguments[4], headers, body
   else
     local count, last = #requests, first
     request = function()

@@ -1,23 +1,29 @@
 """Driving load: wrk for requests, bench-sse for subscribers."""
 
 import dataclasses
+import itertools
 import json
 import os
 import statistics
 
-from processes import BenchError, output_of
+from processes import BenchError, output_of, request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+RUNS = itertools.count(1)
 
 
 @dataclasses.dataclass
 class Load:
-    """The same requests for both sides of a comparison."""
+    """The same requests for both sides of a comparison.
+
+    In a path that stands alone, `*` stands for something else in each request of all runs.
+    """
 
     method: str
     paths: list
     connections: int
     body_bytes: int = 0
+    headers: dict = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass
@@ -52,10 +58,12 @@ class Outcome:
 
 def drive(url, load, seconds):
     """One run of wrk."""
+    headers = "\n".join(f"{name}: {value}" for name, value in load.headers.items())
+    paths = [path.replace("*", f"{next(RUNS)}-*") if "*" in path else path for path in load.paths]
     command = [
         "wrk", f"--threads={min(2, load.connections)}", f"--connections={load.connections}",
         f"--duration={seconds}s", "--timeout=10s", f"--script={HERE}/load.lua", url, "--",
-        load.method, str(load.body_bytes), *load.paths]
+        load.method, str(load.body_bytes), headers, *paths]
     status, out, err = output_of(command, seconds + 30)
     line = next((line for line in out.splitlines() if line.startswith("RESULT ")), None)
     if status != 0 or line is None:
@@ -84,6 +92,19 @@ def compare(sides, rounds, seconds):
     return totals
 
 
+def append_steadily(binaries, stack, paths, connections, rate, size, seconds, goes_on=lambda: True):
+    """One run of bench-append, which ends early once `goes_on()` says no: its result, and what is wrong with it."""
+    command = [
+        os.path.join(binaries, "bench-append"), "--url", stack.url, "--connections", str(connections),
+        "--rate", str(rate), "--size", str(size), "--seconds", str(seconds), *paths]
+    status, out, err = output_of(command, 60 + seconds, goes_on)
+    if status not in (0, 1) or not out:
+        raise BenchError(f"bench-append failed: {err.strip()}")
+    result = json.loads(out)
+    bad = [f"{count} × {status}" for status, count in result["statuses"].items() if status != "204"]
+    return result, ", ".join(filter(None, [err.strip(), *bad]))
+
+
 def deliver(binaries, url, subscribers, appends, rate, size):
     """One run of bench-sse: its result, and what is wrong with it."""
     command = [
@@ -93,3 +114,18 @@ def deliver(binaries, url, subscribers, appends, rate, size):
     if status not in (0, 1) or not out:
         raise BenchError(f"bench-sse failed: {err.strip()}")
     return json.loads(out), err.strip()
+
+
+def cache_state(server, path, expected=200):
+    """What X-Cache says of one more read, the second of two."""
+    request(server.port, "GET", path)
+    status, headers, _ = request(server.port, "GET", path)
+    if status != expected:
+        raise BenchError(f"GET {path} was answered with {status}")
+    return headers.get("x-cache", "absent")
+
+
+def size(count):
+    """A number of bytes for a name."""
+    power, unit = next((each for each in ((30, "GiB"), (20, "MiB")) if count >> each[0]), (10, "KiB"))
+    return f"{count / (1 << power):.4g} {unit}"

@@ -63,15 +63,27 @@ def stop(child, patience):
         child.wait()
 
 
-def output_of(command, seconds):
-    """Run a program to its end, for `seconds` at most: its status, standard output and standard error."""
+def output_of(command, seconds, goes_on=lambda: True):
+    """Run a program to its end, for `seconds` at most: its status, standard output and standard error.
+
+    It gets SIGTERM once `goes_on()`, asked twenty times a second, says no.
+    """
     child = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True)
+    deadline, wanted = time.monotonic() + seconds, True
     try:
-        out, err = child.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        raise BenchError(f"{command[0]} did not end within {seconds} s") from None
+        while True:
+            try:
+                out, err = child.communicate(timeout=0.05)
+                break
+            except subprocess.TimeoutExpired:
+                pass
+            if time.monotonic() > deadline:
+                raise BenchError(f"{command[0]} did not end within {seconds} s")
+            if wanted and not goes_on():
+                wanted = False
+                child.terminate()
     finally:
         stop(child, 2)
     return child.returncode, out, err

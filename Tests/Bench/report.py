@@ -9,8 +9,8 @@ from typing import Optional
 class Row:
     """One figure beside its baseline.
 
-    `reach` is what `ratio` has to be at least (or, for a row without a baseline, what `value` has to stay
-    below); a row without it is told, not judged. `failure` says why a figure can't be believed.
+    `reach` is what `ratio` has to be at least, or `at_most` that (or, for a row without a baseline, what `value`
+    has to stay below); a row without it is told, not judged. `failure` says why a figure can't be believed.
     """
 
     name: str
@@ -19,6 +19,7 @@ class Row:
     baseline: Optional[float] = None
     reach: Optional[float] = None
     failure: str = ""
+    at_most: bool = False
 
     @property
     def ratio(self):
@@ -32,7 +33,9 @@ class Row:
             return False
         if self.reach is None:
             return None
-        return self.value < self.reach if self.baseline is None else self.ratio >= self.reach
+        if self.baseline is None:
+            return self.value < self.reach
+        return self.ratio <= self.reach if self.at_most else self.ratio >= self.reach
 
     def as_dictionary(self):
         """For JSON."""
@@ -41,7 +44,8 @@ class Row:
 
     def as_cells(self):
         """For the table."""
-        reach = "" if self.reach is None else f"{'<' if self.baseline is None else '≥'} {self.reach:g}"
+        sign = "<" if self.baseline is None else "≤" if self.at_most else "≥"
+        reach = "" if self.reach is None else f"{sign} {self.reach:g}"
         met = "FAILED" if self.failure else {True: "yes", False: "no", None: ""}[self.met]
         return (self.name, number(self.value), self.unit, number(self.baseline),
                 "" if self.ratio is None else f"{self.ratio:.2f}", reach, met)

@@ -27,6 +27,21 @@ class Stack:
         """Append to a stream."""
         self.expect(204, "POST", path, body, {"Content-Type": content_type})
 
+    def fork(self, name, source, content_type="application/octet-stream"):
+        """Fork a stream at its tail; the fork's path."""
+        self.expect(201, "PUT", ROOT + name, None, {"Content-Type": content_type, "Stream-Forked-From": source})
+        return ROOT + name
+
+    def fill(self, path, length, piece=16 << 20):
+        """Append `length` bytes in pieces of 16 MiB, the largest bodies that are taken by default."""
+        block = bytes(range(256)) * (piece // 256)
+        for start in range(0, length, piece):
+            self.append(path, block[:length - start])
+
+    def delete(self, path):
+        """Delete a stream."""
+        self.expect(204, "DELETE", path)
+
     def position(self, path):
         """The position of a stream's tail: bytes, for a byte stream."""
         headers, _ = self.expect(200, "HEAD", path)
@@ -45,15 +60,14 @@ class Stack:
 
 
 @contextlib.contextmanager
-def start(binaries, folder, chunk_bytes=None):
-    """Run `durable-streams serve` on a free port with its data in `folder`."""
+def start(binaries, folder, settings):
+    """Run `durable-streams serve` on a free port with its data in `folder`; `settings` are `DS_` variables."""
     port, data = free_port(), os.path.join(folder, "data")
     log = os.path.join(folder, "stack.log")
     os.makedirs(folder, mode=0o755, exist_ok=True)
     env = {k: v for k, v in os.environ.items() if not k.startswith(("DS_", "SEGMENT_", "DEBUG_"))}
     env.update(DS_LISTEN=f"127.0.0.1:{port}", DS_DATA_DIR=data)
-    if chunk_bytes is not None:
-        env["DS_READ_CHUNK_BYTES"] = str(chunk_bytes)
+    env.update(settings)
     with running([os.path.join(binaries, "durable-streams"), "serve"], log, env) as child:
         wait_until(lambda: request(port, "GET", "/readyz")[0] == 200, child, "the stack", log)
         yield Stack(port, data, child.pid)

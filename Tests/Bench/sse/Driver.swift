@@ -1,3 +1,4 @@
+import BenchCommon
 import CLinux
 import Foundation
 
@@ -12,7 +13,7 @@ final class Driver {
 
     private let options: Options
     private let writer: Writer
-    private let timer: Timer
+    private let timer: DueTimer
     private let poll: Poll
     private let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 16)
     private var subscribers: [Subscriber] = []
@@ -20,16 +21,23 @@ final class Driver {
     private var closed = 0
     private var appended = 0
     private var firstDue: Int64 = 0
-    /// What was measured.
-    private(set) var latencies: Latencies
+    private var latencies: Latencies
 
     init(options: Options) throws {
         self.options = options
         latencies = Latencies(expected: options.subscribers * options.appends)
         writer = try Writer(options: options)
-        timer = try Timer()
+        timer = try DueTimer()
         poll = try Poll()
         subscribers.reserveCapacity(options.subscribers)
+    }
+
+    /// The result as one JSON object.
+    var report: String {
+        """
+        {"subscribers":\(options.subscribers),"deliveries":\(latencies.count),\
+        "expected":\(options.subscribers * options.appends),\(latencies.members())}
+        """
     }
 
     /// What went wrong with the deliveries, if anything did.
@@ -44,7 +52,7 @@ final class Driver {
 
     /// Creates the stream, subscribes, appends, and waits for the last delivery.
     func run() throws {
-        try writer.create()
+        try writer.create(scratch: scratch)
         try poll.add(writer.descriptor, tag: Self.writerTag)
         try poll.add(timer.descriptor, tag: Self.timerTag)
         try subscribe()

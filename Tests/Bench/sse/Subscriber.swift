@@ -1,3 +1,4 @@
+import BenchCommon
 import CLinux
 import Foundation
 
@@ -31,10 +32,10 @@ final class Subscriber {
 
     /// Opens the connection and asks for everything after the stream's tail.
     init(options: Options) throws {
-        descriptor = try connectTCP(host: options.host, port: options.port)
+        descriptor = try connectTCP(host: options.target.host, port: options.target.port)
         let request =
-            "GET \(options.path)?live=sse&offset=now HTTP/1.1\r\n"
-            + "Host: \(options.host):\(options.port)\r\nAccept: text/event-stream\r\n\r\n"
+            "GET \(options.target.path)?live=sse&offset=now HTTP/1.1\r\n"
+            + "Host: \(options.target.authority)\r\nAccept: text/event-stream\r\n\r\n"
         try sendAll(descriptor, Array(request.utf8))
     }
 

@@ -1,12 +1,16 @@
 /// The head of an HTTP response, as far as the benchmark needs it.
-struct ResponseHead {
-    let status: Int
-    let isChunked: Bool
-    let closes: Bool
-    let contentLength: Int
+public struct ResponseHead {
+    /// The status code.
+    public let status: Int
+    /// Whether the body comes in chunks.
+    public let isChunked: Bool
+    /// Whether the connection ends with this answer.
+    public let closes: Bool
+    /// Bytes of a body that does not come in chunks; 0 when nothing says how many.
+    public let contentLength: Int
 
     /// Takes the head off the front of `bytes`; nil while it is incomplete.
-    static func take(from bytes: inout [UInt8]) throws -> ResponseHead? {
+    public static func take(from bytes: inout [UInt8]) throws -> ResponseHead? {
         guard let end = endOfHead(bytes) else {
             guard bytes.count < 64 * 1024 else {
                 throw Failure("a response head over 64 KiB")

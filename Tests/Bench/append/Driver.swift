@@ -1,0 +1,167 @@
+import BenchCommon
+import CLinux
+import Foundation
+
+/// Runs one measurement on one thread.
+final class Driver {
+    private static let timerTag = 1 << 32
+    private static let signalTag = 2 << 32
+    /// How long the last answers may take to come.
+    private static let patience: Int64 = 15_000_000_000
+
+    private let options: Options
+    private let requests: [[UInt8]]
+    private let timer: DueTimer
+    private let poll: Poll
+    private let stopSignal: Int32
+    private let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 16)
+    private var connections: [Connection] = []
+    /// When the append that each connection waits with was due.
+    private var waiting: [Int64]
+    /// The connections without a request, the one that has been so for longest at the end.
+    private var idle: [Int]
+    /// Appends to send: all, or those that were due at SIGTERM.
+    private var wanted: Int
+    private var sent = 0
+    private var firstDue: Int64 = 0
+    private var lastAnswer: Int64 = 0
+    private var lost = 0
+    private var statuses: [Int: Int] = [:]
+    private var latencies: Latencies
+
+    /// Connects.
+    init(options: Options) throws {
+        self.options = options
+        let body = [UInt8](repeating: UInt8(ascii: "a"), count: options.size)
+        requests = options.paths.map {
+            options.target.write(
+                method: "POST", path: $0, contentType: "application/octet-stream", body: body)
+        }
+        timer = try DueTimer()
+        poll = try Poll()
+        stopSignal = try terminationDescriptor()
+        waiting = Array(repeating: 0, count: options.connections)
+        idle = Array(0..<options.connections)
+        wanted = options.appends
+        latencies = Latencies(expected: options.appends)
+        for tag in 0..<options.connections {
+            let connection = try Connection(target: options.target)
+            try poll.add(connection.descriptor, tag: tag)
+            connections.append(connection)
+        }
+        try poll.add(timer.descriptor, tag: Self.timerTag)
+        try poll.add(stopSignal, tag: Self.signalTag)
+    }
+
+    /// Appends that were to be sent and have no answer.
+    private var unanswered: Int { wanted - latencies.count - lost }
+
+    /// What went wrong, if anything did.
+    var fault: String? {
+        unanswered == 0 && lost == 0
+            ? nil : "\(unanswered) appends unanswered, \(lost) lost with their connection"
+    }
+
+    /// The result as one JSON object.
+    var report: String {
+        let counts = statuses.sorted { $0.key < $1.key }.map { "\"\($0.key)\":\($0.value)" }
+        let seconds = Double(max(0, lastAnswer - firstDue)) / 1e9
+        return """
+            {"appends":\(wanted),"answered":\(latencies.count),"unanswered":\(unanswered),"lost":\(lost),\
+            "seconds":\(seconds),"statuses":{\(counts.joined(separator: ","))},\(latencies.members())}
+            """
+    }
+
+    /// Sends every append when it is due, or as soon after as a connection is free, and waits for the answers.
+    func run() throws {
+        firstDue = now() + 10_000_000
+        timer.set(firstDue)
+        while unanswered > 0, now() < due(wanted) + Self.patience {
+            try poll.wait(milliseconds: 100) { tag in
+                switch tag {
+                case Self.timerTag:
+                    timer.clear()
+                case Self.signalTag:
+                    try stop()
+                default:
+                    try receive(tag)
+                }
+            }
+            try sendDue()
+        }
+    }
+
+    /// When the append with this index is to be sent.
+    private func due(_ index: Int) -> Int64 {
+        firstDue + Int64(index) * 1_000_000_000 / Int64(options.rate)
+    }
+
+    /// Sends what is due and finds a connection. What then waits for the time waits for the timer; what waits
+    /// for a connection is sent at an answer.
+    private func sendDue() throws {
+        while sent < wanted, let tag = idle.last {
+            let time = due(sent)
+            guard time <= now() else {
+                timer.set(time)
+                return
+            }
+            idle.removeLast()
+            waiting[tag] = time
+            try connections[tag].send(requests[sent % requests.count])
+            sent += 1
+        }
+    }
+
+    private func receive(_ tag: Int) throws {
+        let connection = connections[tag]
+        let wasWaiting = connection.isWaiting
+        switch try connection.receive(scratch: scratch) {
+        case .open:
+            return
+        case .answered(let status, let closes):
+            lastAnswer = now()
+            latencies.record(nanoseconds: lastAnswer - waiting[tag])
+            statuses[status, default: 0] += 1
+            idle.insert(tag, at: 0)
+            guard closes else {
+                return
+            }
+        case .closed:
+            if wasWaiting {
+                lost += 1
+                idle.insert(tag, at: 0)
+            }
+        }
+        try poll.remove(connection.descriptor)
+        try connection.reconnect()
+        try poll.add(connection.descriptor, tag: tag)
+    }
+
+    /// Lets go of what is not due yet.
+    private func stop() throws {
+        try poll.remove(stopSignal)
+        while wanted > sent, due(wanted - 1) > now() {
+            wanted -= 1
+        }
+    }
+
+    deinit {
+        scratch.deallocate()
+        close(stopSignal)
+    }
+}
+
+/// A descriptor that becomes readable at SIGTERM, which then does not end the process.
+private func terminationDescriptor() throws -> Int32 {
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    sigaddset(&signals, SIGTERM)
+    guard sigprocmask(SIG_BLOCK, &signals, nil) == 0 else {
+        throw Failure.system("sigprocmask")
+    }
+    let descriptor = signalfd(-1, &signals, Int32(SFD_CLOEXEC))
+    guard descriptor >= 0 else {
+        throw Failure.system("signalfd")
+    }
+    return descriptor
+}

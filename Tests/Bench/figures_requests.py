@@ -1,0 +1,91 @@
+"""Appends, catch-up reads and live delivery, beside what nginx does without a log behind it."""
+
+import statistics
+
+import stack as stacks
+from load import Load, cache_state, deliver, size
+from processes import BenchError
+from report import Row
+
+APPEND_BYTES = 256
+STREAMS = 100
+MIB = 1 << 20
+READERS = 32
+SSE_RATE = 50
+SSE_BYTES = 256
+
+
+def appends(bench, stack, baseline):
+    """Durable appends beside the 204 responder, given the very same requests."""
+    paths = [stack.create(f"append-{number}") for number in range(STREAMS)]
+    for connections, reach in ((16, None), (64, 0.7), (256, 0.7)):
+        append(bench, f"append, {STREAMS} streams, {connections} connections",
+               paths, connections, reach, stack, baseline)
+    append(bench, "append, one stream, 64 connections", paths[:1], 64, None, stack, baseline)
+
+
+def append(bench, name, paths, connections, reach, stack, baseline):
+    """One row of appends; afterwards everything acknowledged has to be in the streams."""
+    load = Load("POST", paths, connections, APPEND_BYTES)
+    before = sum(map(stack.position, paths))
+    outcome = bench.beside(name, load, baseline.url, load, stack, reach=reach)
+    bench.gateway_errors = (bench.gateway_errors or 0) + outcome.gateway_errors()
+    stored = (sum(map(stack.position, paths)) - before) / APPEND_BYTES
+    if stored < outcome.statuses.get("204", 0):
+        bench.fail_last(f"{stored:.0f} of {outcome.requests} acknowledged appends are there")
+
+
+def catch_up_hit(bench, stack, baseline):
+    """A piece out of nginx's cache beside a static file of the same bytes."""
+    stream = stack.create("hit")
+    for number in range(24):
+        stack.append(stream, bytes([65 + number]) * (MIB // 4))
+    # The piece after the first: one from the start is cached briefly only.
+    headers, _ = stack.read(stream)
+    path = f"{stream}?offset={headers['stream-next-offset']}"
+    _, piece = stack.read(path)
+    name = f"catch-up HIT, {size(len(piece))} piece"
+    file = baseline.serve_file(f"piece-{len(piece)}", piece)
+    before = cache_state(stack, path)
+    bench.beside(name, Load("GET", [path], READERS), baseline.url, Load("GET", [file], READERS),
+                 stack, reach=0.8)
+    after = cache_state(stack, path)
+    if (before, after) != ("HIT", "HIT"):
+        bench.fail_last(f"X-Cache was {before} before and {after} after")
+
+
+def catch_up_miss(bench, stack, baseline):
+    """Reads that reach the tail, which the cache never answers."""
+    for length, unit, reached in ((1024, "req/s", False), (MIB, "MB/s", True)):
+        stream = stack.create(f"miss-{length}")
+        stack.append(stream, b"m" * length)
+        _, content = stack.read(stream)
+        if len(content) != length or cache_state(stack, stream) == "HIT":
+            raise BenchError(f"a read of {length} bytes at the tail is not a MISS of that length")
+        if cache_state(baseline, stream, expected=204) == "HIT":
+            raise BenchError("the baseline's nginx keeps the responder's answers")
+        load = Load("GET", [stream], READERS)
+        if reached:
+            other = Load("GET", [baseline.serve_file("miss", content)], READERS)
+            bench.beside("catch-up MISS, 1 MiB piece (beside a file)", load, baseline.url, other,
+                         stack, unit, length / 1e6)
+        else:
+            bench.beside("catch-up MISS, 1 KiB body", load, baseline.url, load, stack, unit)
+
+
+def live(bench, stack, _baseline):
+    """From the time an append was due to its arrival at the subscribers."""
+    appends = SSE_RATE * (bench.seconds + 1)
+    for subscribers in (1, 100, 1000):
+        results, faults = [], []
+        for turn in range(min(bench.rounds, 3)):
+            url = f"{stack.url}{stacks.ROOT}live-{subscribers}-{turn}"
+            result, fault = deliver(bench.binaries, url, subscribers, appends, SSE_RATE, SSE_BYTES)
+            results.append(result)
+            faults += filter(None, [fault])
+        readers = "1 subscriber" if subscribers == 1 else f"{subscribers} subscribers"
+        for percentile in ("p50", "p99"):
+            values = [result[f"{percentile}_us"] for result in results]
+            value = None if None in values else statistics.median(values) / 1000
+            bench.add(Row(f"append to SSE, {readers}, {percentile}", value, "ms",
+                         failure="; ".join(faults)))

@@ -1,0 +1,70 @@
+"""Looking into the hot log of a running stack, to see what its chores are at."""
+
+import os
+import sqlite3
+import time
+
+from processes import BenchError
+
+
+class Store:
+    """A read-only connection. Each look is a transaction of its own, so no checkpoint waits for it."""
+
+    def __init__(self, stack):
+        path = os.path.join(stack.data, "hot.sqlite")
+        try:
+            self.connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None, timeout=5)
+        except sqlite3.Error as error:
+            raise BenchError(f"{path}: {error}") from None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.connection.close()
+
+    def value(self, query, *parameters):
+        """The first column of the first row, or None."""
+        try:
+            row = self.connection.execute(query, parameters).fetchone()
+        except sqlite3.Error as error:
+            raise BenchError(f"{query}: {error}") from None
+        return row[0] if row else None
+
+    def backlog(self):
+        """Streams that are deleted and not yet purged, or expired and still there."""
+        # Stream 0 stands for rows that belong to none.
+        return (self.value("SELECT count(*) FROM purge WHERE stream > 0")
+                + self.value("SELECT count(*) FROM stream WHERE deadline <= ?", time.time() * 1000))
+
+    def has_backlog(self):
+        """Whether there is any; this costs the same however many there are."""
+        return (self.value("SELECT 1 FROM purge WHERE stream > 0 LIMIT 1") is not None
+                or self.value("SELECT 1 FROM stream WHERE deadline <= ? LIMIT 1", time.time() * 1000) is not None)
+
+    def pages(self):
+        """The length of the database in pages; it shrinks while space is given back."""
+        return self.value("PRAGMA page_count")
+
+
+class Cleaning:
+    """Whether the stack still purges, or gives back the space of what it has purged."""
+
+    # How long the database may keep its length, or grow by appends, between two steps of giving space back.
+    PATIENCE = 0.2
+
+    def __init__(self, store):
+        self.store, self.lowest, self.seen = store, store.pages(), time.monotonic()
+
+    def goes_on(self):
+        """One look."""
+        pages = self.store.pages()
+        if self.store.has_backlog() or pages < self.lowest:
+            self.seen = time.monotonic()
+        self.lowest = min(pages, self.lowest)
+        return self.idle < self.PATIENCE
+
+    @property
+    def idle(self):
+        """Seconds since something was seen to be done."""
+        return time.monotonic() - self.seen

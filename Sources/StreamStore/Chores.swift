@@ -4,8 +4,7 @@ import StreamProtocol
 /// What keeps the hot log small: expired streams are removed, deleted ones purged, the space is given back to the
 /// disk, and the write-ahead log is copied into the database.
 ///
-/// All that in small steps, each of which joins a group of appends, with rests between them: at least half of the
-/// committing thread's time is the appends'.
+/// All that in small steps, each of which joins a group of appends, with rests between them that get longer under load.
 ///
 /// One process does it for all: the one that holds the chores lock. The others wait for the lock.
 public final class Chores: Sendable {
@@ -20,12 +19,14 @@ public final class Chores: Sendable {
     private static let interval: Int64 = 250
     /// Records that are entered into the index at once. Fewer wait, in the memory of each connection.
     private static let indexStep = 1_024
-    /// Expired streams that one sweep step removes; each touches an index page of its own.
-    private static let sweepStep = 64
-    /// Rows and bytes that one purge step removes, and the milliseconds that it may take.
-    private static let purgeStep = (rows: 256, bytes: 1 << 20, milliseconds: Int64(2))
-    /// Milliseconds that one vacuum step may take.
-    private static let vacuumStep: Int64 = 2
+    /// Expired streams that one step of the sweep removes at most; each touches index pages of its own.
+    private static let sweepStep = 16
+    /// Rows and bytes that one step of the purge removes at most.
+    private static let purgeStep = (rows: 128, bytes: 1 << 20)
+    /// Microseconds that a step may take: about as much as the commit that it joins.
+    private static let stepTime: Int64 = 500
+    /// How many times as long as a step, waiting included, the rest behind it is.
+    private static let restFactor: Int64 = 3
     /// Milliseconds of one kind of step, after which the write-ahead log and the index have their turn.
     private static let slice: Int64 = 100
 
@@ -116,8 +117,9 @@ public final class Chores: Sendable {
         let now = clock()
         return try steps { () throws(StoreError) in
             try committer.perform { (session) throws(StoreError) in
-                try session.sweep(now: now, limit: Chores.sweepStep)
-            } == Chores.sweepStep
+                try session.sweep(
+                    now: now, StepBudget(rows: Chores.sweepStep, microseconds: Chores.stepTime))
+            } > 0
         }
     }
 
@@ -129,7 +131,7 @@ public final class Chores: Sendable {
             let step = Chores.purgeStep
             let goesOn = try committer.perform { (session) throws(StoreError) in
                 try session.purge(
-                    StepBudget(rows: step.rows, bytes: step.bytes, milliseconds: step.milliseconds),
+                    StepBudget(rows: step.rows, bytes: step.bytes, microseconds: Chores.stepTime),
                     now: now)
             }
             TestPoint.purgeCommitted.reached()
@@ -140,21 +142,20 @@ public final class Chores: Sendable {
     private func vacuum(_ committer: GroupCommitter) throws(StoreError) -> Bool {
         try steps { () throws(StoreError) in
             let goesOn = try committer.perform { (session) throws(StoreError) in
-                try session.vacuum(milliseconds: Chores.vacuumStep)
+                try session.vacuum(microseconds: Chores.stepTime)
             }
             if goesOn { TestPoint.vacuumCommitted.reached() }
             return goesOn
         }
     }
 
-    /// Takes steps for the length of a slice, resting behind each for as long as it took; false when nothing is left
-    /// to do.
+    /// Takes steps for the length of a slice, with a rest behind each; false when nothing is left to do.
     private func steps(_ step: () throws(StoreError) -> Bool) throws(StoreError) -> Bool {
-        let end = MonotonicInstant.now + Chores.slice
+        let end = MonotonicInstant.now + Chores.slice * 1_000
         repeat {
             let began = MonotonicInstant.now
             guard try step() else { return false }
-            if pause(MonotonicInstant.now - began) { return false }
+            if pause(Chores.restFactor * (MonotonicInstant.now - began)) { return false }
         } while MonotonicInstant.now < end
         return true
     }

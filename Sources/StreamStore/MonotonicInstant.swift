@@ -1,6 +1,6 @@
 import Glibc
 
-/// A moment of the clock that nobody sets back, in milliseconds.
+/// A moment of the clock that nobody sets back.
 struct MonotonicInstant: Comparable {
     private let nanoseconds: Int64
 
@@ -14,8 +14,8 @@ struct MonotonicInstant: Comparable {
         left.nanoseconds < right.nanoseconds
     }
 
-    static func + (instant: MonotonicInstant, milliseconds: Int64) -> MonotonicInstant {
-        MonotonicInstant(nanoseconds: instant.nanoseconds + milliseconds * 1_000_000)
+    static func + (instant: MonotonicInstant, microseconds: Int64) -> MonotonicInstant {
+        MonotonicInstant(nanoseconds: instant.nanoseconds + microseconds * 1_000)
     }
 
     /// Milliseconds from another moment to this one, rounded up.

@@ -2,22 +2,24 @@ import CSQLite
 
 /// The work that keeps the hot log small, in steps that delay appends by little.
 extension WriteSession {
-    /// Removes up to `limit` expired streams; gives how many there were.
-    public func sweep(now: Int64, limit: Int) throws(StoreError) -> Int {
+    /// Removes expired streams while the budget lasts; gives how many there were.
+    public func sweep(now: Int64, _ budget: StepBudget) throws(StoreError) -> Int {
+        var budget = budget
+        var count = 0
         var expired: [StreamState] = []
         statements.expired.bind(1, now)
-        statements.expired.bind(2, Int64(limit))
+        statements.expired.bind(2, Int64(budget.rows))
         while try statements.expired.step() { expired.append(StreamState(row: statements.expired)) }
         for found in expired {
+            guard budget.isLeft else { break }
+            budget.take(rows: 1)
+            count += 1
             // Ending a fork before may have released this one since it was found.
-            statements.findStreamByID.bind(1, found.id)
-            guard try statements.findStreamByID.step() else { continue }
-            let state = StreamState(row: statements.findStreamByID)
-            statements.findStreamByID.reset()
+            guard let state = try state(of: found.id) else { continue }
             try end(state, now: now)
             TestPoint.sweepEnded.reached()
         }
-        return expired.count
+        return count
     }
 
     /// Enters `limit` records into the index, in the index's own order; gives how many were entered.

@@ -10,11 +10,11 @@ public struct StepBudget {
     /// - Parameters:
     ///   - rows: most rows.
     ///   - bytes: bytes of content after which no further row is begun.
-    ///   - milliseconds: time after which no further row is begun; nil: any.
-    public init(rows: Int, bytes: Int = .max, milliseconds: Int64? = nil) {
+    ///   - microseconds: time after which no further row is begun; nil: any.
+    public init(rows: Int, bytes: Int = .max, microseconds: Int64? = nil) {
         self.rows = rows
         self.bytes = bytes
-        deadline = milliseconds.map { MonotonicInstant.now + $0 }
+        deadline = microseconds.map { MonotonicInstant.now + $0 }
     }
 
     /// Whether there is room for one more row.
@@ -142,9 +142,9 @@ extension WriteSession {
     /// Takes free pages off the end of the file, moving what lies behind them (https://sqlite.org/pragma.html
     /// #pragma_incremental_vacuum); the file itself gets shorter with the next checkpoint. False when few are left.
     ///
-    /// - Parameter milliseconds: time after which the step ends.
-    public func vacuum(milliseconds: Int64) throws(StoreError) -> Bool {
-        let deadline = MonotonicInstant.now + milliseconds
+    /// - Parameter microseconds: time after which the step ends.
+    public func vacuum(microseconds: Int64) throws(StoreError) -> Bool {
+        let deadline = MonotonicInstant.now + microseconds
         repeat {
             let free = try number(statements.freePages)
             let kept = max(WriteSession.keptPages, try number(statements.allPages) / 20)

@@ -6,6 +6,9 @@ import time
 
 from processes import BenchError
 
+# What of a deleted stream is purged: everything.
+DELETED = 2**63 - 1
+
 
 class Store:
     """A read-only connection. Each look is a transaction of its own, so no checkpoint waits for it."""
@@ -32,15 +35,27 @@ class Store:
         return row[0] if row else None
 
     def backlog(self):
-        """Streams that are deleted and not yet purged, or expired and still there."""
-        # Stream 0 stands for rows that belong to none.
-        return (self.value("SELECT count(*) FROM purge WHERE stream > 0")
-                + self.value("SELECT count(*) FROM stream WHERE deadline <= ?", time.time() * 1000))
+        """Streams that are deleted and not yet purged, or expired and still there, and files that are to go."""
+        return (self.value("SELECT count(*) FROM purge WHERE below = ?", DELETED)
+                + self.value("SELECT count(*) FROM stream WHERE deadline <= ?", time.time() * 1000)
+                + self.value("SELECT count(*) FROM garbage"))
 
     def has_backlog(self):
         """Whether there is any; this costs the same however many there are."""
-        return (self.value("SELECT 1 FROM purge WHERE stream > 0 LIMIT 1") is not None
-                or self.value("SELECT 1 FROM stream WHERE deadline <= ? LIMIT 1", time.time() * 1000) is not None)
+        return (self.value("SELECT 1 FROM purge WHERE below = ? LIMIT 1", DELETED) is not None
+                or self.value("SELECT 1 FROM stream WHERE deadline <= ? LIMIT 1", time.time() * 1000) is not None
+                or self.value("SELECT 1 FROM garbage LIMIT 1") is not None)
+
+    def wait_for_rotation(self, seconds=120):
+        """Until what was written has moved into segments as far as it will, and left the hot log."""
+        deadline, quiet = time.monotonic() + seconds, 0
+        while quiet < 5:
+            if time.monotonic() > deadline:
+                raise BenchError(f"segments were still written or merged after {seconds} s")
+            busy = any(self.value(f"SELECT 1 FROM {table} LIMIT 1") is not None
+                       for table in ("rotation", "purge", "garbage"))
+            quiet = 0 if busy else quiet + 1
+            time.sleep(0.2)
 
     def pages(self):
         """The length of the database in pages; it shrinks while space is given back."""

@@ -131,7 +131,7 @@ import Testing
         let now = server.clock.now
         #expect(
             try server.store.committer.perform { (session) throws(StoreError) in
-                try session.sweep(now: now, limit: 10)
+                try session.sweep(now: now, StepBudget(rows: 10))
             } == 1)
         for name in ["g", "a"] { #expect(try server.send(.get, name).status == 404, "\(name)") }
     }

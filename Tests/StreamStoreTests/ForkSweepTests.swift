@@ -29,7 +29,7 @@ import Testing
         var swept = limit
         while swept == limit {
             swept = try store.committer.perform { (session) throws(StoreError) in
-                try session.sweep(now: later, limit: limit)
+                try session.sweep(now: later, StepBudget(rows: limit))
             }
         }
         for index in windows.indices {

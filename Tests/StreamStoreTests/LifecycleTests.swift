@@ -138,7 +138,7 @@ import Testing
         try store.create(.make("for-ever"))
         func sweep(_ now: Int64, _ limit: Int) throws -> Int {
             try store.committer.perform { (session) throws(StoreError) in
-                try session.sweep(now: now, limit: limit)
+                try session.sweep(now: now, StepBudget(rows: limit))
             }
         }
         #expect(try sweep(now + 999, 10) == 0)

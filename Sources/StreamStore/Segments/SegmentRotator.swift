@@ -54,6 +54,8 @@ final class SegmentRotator {
             var end = start
             var isCut = false
             try self.index.records(of: stream, from: start) { record in
+                // The record before may be there still, on its way out.
+                guard record.int(0) >= start else { return true }
                 let payload = record.blob(3)
                 guard ends.isEmpty || content.count + payload.count + 2 <= self.limits.bytes else {
                     isCut = true

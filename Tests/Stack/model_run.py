@@ -182,8 +182,9 @@ class Run:
     def find_out(self, what: str, before: World) -> None:
         """It happened wholly or not at all: HEAD on all names tells which."""
         self.log.append(f"{what} -> lost")
-        after, moment = self.world, self.world.moment
+        after, then = self.world, self.now()
         heads = {name: self.again(lambda name=name: self.client.head(name)) for name in self.names}
+        moment = (then, self.now())
         # Looking has ended what had expired, in both.
         possible = []
         for world in (after, before):

@@ -55,7 +55,7 @@ class Run:
 
     def step(self) -> None:
         if self.hooks:
-            if self.random.random() < 0.08:
+            if self.random.random() < 0.06:
                 self.advance()
             self.avoid_doubt()
             if self.kills and self.random.random() < 0.1:
@@ -63,9 +63,8 @@ class Run:
         choose = self.random.choices(
             [self.put, self.post, self.get, self.bad_get, self.head, self.delete], weights=[24, 40, 30, 4, 8, 5]
         )[0]
-        choose(self.random.choice(self.names))
-        if self.hooks and (self.sweeps or self.random.random() < 0.1):
-            self.settle()
+        choose(self.random.choice([*self.names, *self.world.streams]))
+        self.settle()
 
     # Time
 
@@ -78,11 +77,17 @@ class Run:
 
     def advance(self) -> None:
         """By seconds to days, or to just before or behind the end of a stream."""
-        pick, now = self.random, self.now()
-        by = [pick.uniform(1, 30), pick.uniform(30, 900), pick.uniform(900, 7000), *([pick.uniform(1, 9) * 86_400] if self.sweeps else [])]
-        by += [stream.earliest - now - MARGIN - pick.uniform(1, 20) for stream in self.ends() for _ in range(2)]
-        by += [stream.latest - now + pick.uniform(0.1, 20) for stream in self.ends()]
-        self.move(pick.choice([seconds for seconds in by if seconds > 0]))
+        pick, now, ends = self.random, self.now(), sorted(self.ends(), key=lambda stream: stream.latest)
+        ways = {
+            pick.uniform(1, 300): 4,
+            pick.uniform(300, 7000): 3,
+            pick.uniform(1, 9) * 86_400: 1 if self.sweeps else 0,
+            **{stream.earliest - now - MARGIN - pick.uniform(1, 20): 4 for stream in ends},
+            # Mostly behind the first ends: what comes later lives on.
+            **{stream.latest - now + pick.uniform(0.1, 5): 6 / (n + 1) for n, stream in enumerate(ends)},
+        }
+        ways = {seconds: weight for seconds, weight in ways.items() if seconds > 0}
+        self.move(pick.choices([*ways], [*ways.values()])[0])
 
     def avoid_doubt(self) -> None:
         """Go on until no stream is close to its end, or between its exact deadline and the stored one."""
@@ -286,6 +291,8 @@ class Run:
         source = self.world.streams.get(request.source)
         if source and pick.random() < 0.85:
             request.type = pick.choice([None, source.type])
+        if pick.random() < 0.4:
+            request.ttl = request.expires = None
         places = [source.token(pick.randrange(len(source.units) + 1)) for _ in range(8)] if source else []
         places += [pick.choice([ZERO, NINES, "", source.token(len(source.units) + 1) if source else ZERO, *self.old_tokens[-3:]])]
         request.fork_offset = pick.choice([None, None, None, *places])

@@ -41,7 +41,8 @@ def on_own_stack(fresh_stack, tmp_path: Path, round: int, interval: float, kills
     stack = fresh_stack(DS_SWEEP_INTERVAL=interval, **hooks.settings, **settings)
     with closing(Client(stack)) as http:
         run = Run(http, seed, hooks, interval, kills)
-        go(run, seed)
+        # Where nothing has to be waited for, there is time for more.
+        go(run, seed, STEPS if run.sweeps else STEPS * 5)
     questions = ("SELECT count(*) FROM record WHERE units > 0", "SELECT count(*) FROM purge WHERE stream > 0", "SELECT count(*) FROM producer")
     wait_until(stack, lambda: ask_store(stack, *questions) == [0, 0, 0], "nothing is left in the store")
     return run

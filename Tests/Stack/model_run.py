@@ -15,6 +15,7 @@ from checks import check_error, check_fixed, protocol_headers
 from client import NINES, Client, unique, url
 from hooks import Hooks
 from model import ZERO, Expected, Request, Stream, World
+from test_deletion import ask_store, wait_until
 from wire import ConnectionClosed, Response
 
 TYPES = ["text/plain", "application/json", "application/octet-stream"]
@@ -43,7 +44,9 @@ class Run:
     def __init__(self, client: Client, seed: int, hooks: Hooks | None = None, interval: float = 0, kills: bool = False):
         self.client, self.random, self.log = client, random.Random(seed), []
         self.hooks, self.interval, self.kills = hooks, interval, kills
-        self.sweeps, self.next_sweep = interval < 1, 0.0
+        self.sweeps = interval < 1
+        # The server's next look at everything is between these two.
+        self.next_sweep: tuple[float, float] | None = None
         self.point: str | None = None
         self.fired: list[str] = []
         self.uncertain = False
@@ -93,25 +96,33 @@ class Run:
         """Go on until no stream is close to its end, or between its exact deadline and the stored one."""
         while doubtful := [s.latest for s in self.ends() if s.earliest - MARGIN < self.now() < s.latest]:
             self.move(max(doubtful) - self.now() + 0.1)
-        if not self.sweeps and self.now() > self.next_sweep - MARGIN:
-            self.move(MARGIN)
+        if not self.sweeps and not self.next_sweep:
+            # After the start it has looked or is about to: only behind the second time it is known when.
+            self.next_sweep = (0, self.now() + self.interval)
+            self.move(0)
+            self.next_sweep = (0, self.next_sweep[1])
+        if not self.sweeps and self.now() > self.next_sweep[0] - MARGIN:
+            self.move(0)
 
     def move(self, seconds: float) -> None:
         assert self.hooks
         self.settle()
-        sweeps = not self.sweeps and self.now() + seconds > self.next_sweep - MARGIN
+        then = self.now() + seconds
+        sweeps = self.next_sweep and then > self.next_sweep[0] - MARGIN
         if sweeps:
-            # What can't be seen is when the server has looked, but for a stream that is to be found.
-            seconds = max(seconds, self.next_sweep - self.now() + 1)
+            then = max(then, self.next_sweep[1] + 1)
+            # Its vanishing shows that the server has looked.
             self.client.create(f"{self.names[0]}-expired", "text/plain", Stream_TTL="0")
-        self.hooks.advance(seconds)
-        self.log.append(f"the clock goes on by {seconds:.3f} s")
-        if sweeps:
-            self.next_sweep = self.now() + self.interval
+        while doubtful := [s.latest for s in self.ends() if s.earliest - MARGIN < then < s.latest]:
+            then = max(doubtful) + 0.1
+        self.log.append(f"the clock goes on by {then - self.now():.3f} s")
+        self.hooks.advance(then - self.now())
         if sweeps or self.sweeps:
-            while doubtful := [s.latest for s in self.ends() if s.earliest - MARGIN < self.now() < s.latest]:
-                self.hooks.advance(max(doubtful) - self.now() + 0.1)
             self.settle(swept=True)
+        if sweeps:
+            # The purge has its turn behind the sweep, whose end decides when the next one is due.
+            wait_until(self.client.stack, lambda: ask_store(self.client.stack, "SELECT count(*) FROM purge WHERE stream > 0") == [0], "the purge is done")
+            self.next_sweep = (then + self.interval, self.now() + self.interval)
 
     def settle(self, swept: bool = False) -> None:
         """Wait until the store holds what the model does: streams, counts, and deadlines neither early nor too late."""

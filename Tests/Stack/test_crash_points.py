@@ -29,7 +29,7 @@ class Ground:
     make: Callable[..., Stack]
     hooks: Hooks
     stack: Stack = field(init=False)
-    http: Client = field(init=False)
+    http: Client | None = field(init=False, default=None)
 
     def start(self, **settings: object) -> tuple[Hooks, Stack, Client]:
         self.stack = self.make(**{"DS_SWEEP_INTERVAL": 86_400} | self.hooks.settings | settings)
@@ -66,7 +66,8 @@ class Ground:
 def ground(fresh_stack, tmp_path: Path) -> Iterator[Ground]:
     ground = Ground(fresh_stack, Hooks(tmp_path / "hooks"))
     yield ground
-    ground.http.close()
+    if ground.http:
+        ground.http.close()
 
 
 def make(http: Client, streams: list[str], gone: str = "", **extra: str) -> None:

@@ -19,12 +19,18 @@ pytestmark = pytest.mark.timeout(120)
 FAR = "2199-01-02T03:04:05Z"
 
 
+def serves(pid: int) -> bool:
+    """Whether a worker has come as far as the threads that take requests."""
+    return any(name.read_text().startswith("fastcgi-") for name in Path(f"/proc/{pid}/task").glob("*/comm"))
+
+
 class Race:
     """Two workers, of which one is stopped in the middle of a request while the other serves."""
 
     def __init__(self, make: Callable, folder: Path):
         self.hooks = Hooks(folder)
         self.stack = make(DS_WORKERS=2, DS_SWEEP_INTERVAL=86_400, **self.hooks.settings)
+        wait_until(self.stack, lambda: len([pid for pid in self.stack.processes("durable-streams-worker") if serves(pid)]) == 2, "both workers serve")
         self.clients: list[Client] = []
         self.http = self.client()
 

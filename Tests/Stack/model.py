@@ -1,10 +1,12 @@
-"""Streams in memory: the decision tables of 3.1, 3.2, 3.4 and 11 in the simplest form that can be right."""
+"""Streams in memory: the decision tables of 3.1, 3.2, 3.4, 8 and 11 in the simplest form that can be right."""
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass, field
+from datetime import datetime
 
 ZERO = "0000000000000000_0000000000000000"
 
@@ -17,7 +19,7 @@ class Expected:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | None = b""
     type: str | None = None
-    cache: str | None = None
+    cache: set[str] | None = None
     code: str | None = None
 
 
@@ -27,6 +29,7 @@ class Request:
     body: bytes = b""
     closing: bool = False
     ttl: str | None = None
+    expires: str | None = None
     producer: tuple[str, int, int] | None = None
     seq: str | None = None
     source: str | None = None  # name of the stream to fork
@@ -35,12 +38,24 @@ class Request:
 
     @property
     def malformed(self) -> bool:
-        """3.1 rows 4 to 7."""
+        """3.1 rows 1 to 7."""
+        if self.ttl is not None and (self.expires is not None or not re.fullmatch(r"0|[1-9][0-9]*", self.ttl, re.ASCII)):
+            return True
+        if self.expires is not None and instant_of(self.expires) is None:
+            return True
         if self.source is None and (self.sub_offset is not None or self.fork_offset):
             return True
         if self.fork_offset and not re.fullmatch(r"[0-9]{16}_[0-9]{16}", self.fork_offset, re.ASCII):
             return True
         return self.sub_offset is not None and not re.fullmatch(r"0|[1-9][0-9]*", self.sub_offset, re.ASCII)
+
+
+def instant_of(text: str | None) -> float | None:
+    """Seconds since 1970 of a date-time that the generator made; None when it is no such."""
+    try:
+        return datetime.fromisoformat(text).timestamp() if text else None
+    except ValueError:
+        return None
 
 
 def messages(body: bytes) -> list[bytes] | None:
@@ -59,8 +74,12 @@ class Stream:
     def __init__(self, request: Request, source: Stream | None = None, position: int = 0):
         self.type = request.type or (source.type if source else "application/octet-stream")
         self.json = self.type == "application/json"
-        self.ttl = request.ttl or (source.ttl if source else None)
-        self.inherited = bool(source) and not request.ttl
+        self.inherited = bool(source) and request.ttl is None and request.expires is None
+        self.ttl, self.expires = (source.ttl, source.expires) if source and self.inherited else (request.ttl, request.expires)
+        # When it ends: not before the first, at the second at the latest (seconds since 1970).
+        self.earliest = self.latest = math.inf
+        # A deadline that the store has certainly written down.
+        self.floor = -math.inf
         self.incarnation = source.incarnation if source else ""  # learned from the 201
         self.instance = ""  # learned from the first ETag
         self.units: list[bytes] = source.units[:position] if source else []
@@ -96,17 +115,49 @@ class Stream:
             return b"[" + b",".join(self.units[start:]) + b"]"
         return b"".join(self.units[start:])
 
+    # 8.2
+
+    def begin_life(self, moment: tuple[float, float]) -> None:
+        """Created between two moments."""
+        if self.ttl is not None:
+            self.earliest, self.latest = (time + int(self.ttl) for time in moment)
+        elif (instant := instant_of(self.expires)) is not None:
+            self.earliest = self.latest = instant
+        self.floor = self.earliest
+
+    def touch(self, moment: tuple[float, float]) -> None:
+        """Used between two moments: the deadline may be stored with 2 % of slack, a minute at most."""
+        if self.ttl is not None:
+            self.earliest = max(self.earliest, moment[0] + int(self.ttl))
+            self.latest = max(self.latest, moment[1] + int(self.ttl) + min(int(self.ttl) / 50, 60))
+
+    def has_expired(self, moment: tuple[float, float]) -> bool:
+        assert moment[1] < self.earliest or moment[0] >= self.latest, "the machine was too slow to tell"
+        return moment[0] >= self.latest
+
+    def cache(self, moment: tuple[float, float]) -> set[str]:
+        """9.1, for each second that may be left."""
+        if self.ttl is not None:
+            left = [int(self.ttl)]
+        elif self.expires is not None:
+            left = [*range(int(self.latest - moment[1]), int(self.latest - moment[0]) + 1)]
+        else:
+            left = [3600]
+        return {f"public, max-age={min(60, n)}" + (", stale-while-revalidate=300" if n >= 360 else "") for n in left}
+
     # 3.1 and 11.2
 
     def matches(self, request: Request) -> bool:
         """The comparison table of 3.1."""
         if request.closing != self.closed or request.source != (self.fork[0] if self.fork else None):
             return False
+        asked = (request.ttl, instant_of(request.expires))
+        same = asked == (self.ttl, instant_of(self.expires)) or self.inherited and asked == (None, None)
         if self.fork is None:
-            return (request.type or "application/octet-stream") == self.type and request.ttl == self.ttl
+            return (request.type or "application/octet-stream") == self.type and same
         if request.fork_offset and request.fork_offset != self.fork[1] or int(request.sub_offset or 0) != self.fork[2]:
             return False
-        return request.type in (None, self.type) and (request.ttl == self.ttl or self.inherited and request.ttl is None)
+        return request.type in (None, self.type) and same
 
     def fork_point(self, request: Request) -> int | None:
         """Rows 15 and 16: the resolved position, None when refused."""
@@ -197,15 +248,15 @@ class Stream:
 
     # 3.4 and 3.5 row 1-3
 
-    def get(self, offset: str | None, etags: list[str], live: bool) -> Expected:
+    def get(self, offset: str | None, etags: list[str], live: bool, moment: tuple[float, float]) -> Expected:
         """A catch-up read, or a long-poll that need not wait."""
         if offset == "now":
             headers = {"stream-next-offset": self.tail, "stream-up-to-date": "true"}
             if self.closed:
                 headers["stream-closed"] = "true"
             if live:
-                return Expected(204, headers, cache="no-store")
-            return Expected(200, headers, b"[]" if self.json else b"", self.type, "no-store")
+                return Expected(204, headers, cache={"no-store"})
+            return Expected(200, headers, b"[]" if self.json else b"", self.type, {"no-store"})
         if offset in (None, "-1", ZERO):
             start, shown = 0, "-1"
         elif not offset.startswith(self.incarnation + "_"):
@@ -216,9 +267,9 @@ class Stream:
         if self.closed:
             headers["stream-closed"] = "true"
         if live and self.closed and start == len(self.units):
-            return Expected(204, headers, cache="no-store")
+            return Expected(204, headers, cache={"no-store"})
         units = start < len(self.units)
-        cache = "public, max-age=60, stale-while-revalidate=300" if units or self.closed else "no-store"
+        cache = self.cache(moment) if units or self.closed else {"no-store"}
         etag = f'"{self.instance}:{shown}:{self.tail}{":c" if self.closed else ""}"'
         headers["etag"] = etag
         if live:
@@ -231,20 +282,47 @@ class Stream:
         headers = {"stream-next-offset": self.tail}
         if self.closed:
             headers["stream-closed"] = "true"
-        if self.ttl:
+        if self.ttl is not None:
             headers["stream-ttl"] = self.ttl
-        return Expected(200, headers, type=self.type, cache="no-store")
+        if self.expires is not None:
+            headers["stream-expires-at"] = self.expires
+        return Expected(200, headers, type=self.type, cache={"no-store"})
 
 
 class World:
-    """All streams by name, soft-deleted ones included."""
+    """All streams by name, soft-deleted ones included.
+
+    A stream that has expired is ended by whoever looks at it, or by a sweep: until then its source counts it.
+    """
 
     def __init__(self) -> None:
         self.streams: dict[str, Stream] = {}
+        # Between these two, in seconds since 1970, the server judges the present request.
+        self.moment = (0.0, 0.0)
+
+    def look(self, name: str | None) -> Stream | None:
+        """8.3: the stream of a name, ended if it has expired."""
+        stream = self.streams.get(name or "")
+        if stream and not stream.gone and stream.has_expired(self.moment):
+            self.end(stream)
+        return self.streams.get(name or "")
+
+    def sweep(self) -> None:
+        for name in list(self.streams):
+            self.look(name)
+
+    def end(self, stream: Stream | None) -> None:
+        """11.6: removed, or kept for its forks; then whatever waited for that."""
+        stream.gone = True
+        while stream and stream.forks == 0 and (stream.gone or stream.has_expired(self.moment)):
+            self.streams = {key: value for key, value in self.streams.items() if value is not stream}
+            stream = stream.source
+            if stream:
+                stream.forks -= 1
 
     def refusal(self, name: str) -> Expected | None:
         """What every request but PUT gets on a name without a readable stream."""
-        stream = self.streams.get(name)
+        stream = self.look(name)
         if stream is None:
             return Expected(404, code="STREAM_NOT_FOUND")
         return Expected(410) if stream.gone else None
@@ -253,11 +331,11 @@ class World:
         """3.1: the answer, or the stream that was created."""
         if request.malformed:
             return Expected(400)
-        if stream := self.streams.get(name):
+        if stream := self.look(name):
             return Expected(409) if stream.gone else stream.put_again(request)
         source, position = None, 0
         if request.source is not None:
-            source = self.streams.get(request.source)
+            source = self.look(request.source)
             if source is None:
                 return Expected(404)
             if source.gone or request.type not in (None, source.type):
@@ -272,17 +350,36 @@ class World:
         if source:
             source.forks += 1
         self.streams[name] = Stream(request, source, position)
+        self.streams[name].begin_life(self.moment)
         return self.streams[name]
+
+    def post(self, name: str, request: Request) -> Expected:
+        if refused := self.refusal(name):
+            return refused
+        stream = self.streams[name]
+        expected = stream.post(request)
+        if expected.status < 300:
+            stream.touch(self.moment)
+            # What is answered is stored.
+            stream.floor = stream.earliest
+        return expected
+
+    def get(self, name: str, offset: str | None, etags: list[str], live: bool) -> Expected:
+        if refused := self.refusal(name):
+            return refused
+        expected = self.streams[name].get(offset, etags, live, self.moment)
+        if expected.status < 400:
+            self.streams[name].touch(self.moment)
+        return expected
+
+    def head(self, name: str) -> Expected:
+        if refused := self.refusal(name):
+            return Expected(refused.status, body=None, cache={"no-store"})
+        return self.streams[name].head()
 
     def delete(self, name: str) -> Expected:
         """3.7 and 11.6."""
         if refused := self.refusal(name):
             return refused
-        stream: Stream | None = self.streams[name]
-        stream.gone = True
-        while stream and stream.gone and stream.forks == 0:
-            self.streams = {key: value for key, value in self.streams.items() if value is not stream}
-            stream = stream.source
-            if stream:
-                stream.forks -= 1
+        self.end(self.streams[name])
         return Expected(204)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from checks import CACHEABLE, check_error, check_fixed, check_read, protocol_headers
+from checks import CACHEABLE, check_empty, check_error, check_fixed, check_read, protocol_headers
 from client import ZERO, Client, at, expect, incarnation, instant, url
 from stack import Stack
 from wire import Response
@@ -26,7 +26,12 @@ def big_stream(client: Client, path: str) -> str:
     return client.create(path, "application/octet-stream", BIG).offset
 
 
-def hit(client: Client, path: str, query: str = "", **extra: str) -> Response:
+def own(tail: str, place: int = 0) -> str:
+    """A position, the start by default, by a token with the stream's incarnation: only such a read may be stored."""
+    return f"offset={at(tail, place)}"
+
+
+def hit(client: Client, path: str, query: str, **extra: str) -> Response:
     """Read twice; the second has to be a HIT (the first may already be one)."""
     expect(client.get(path, query, **extra), 200)
     again = expect(client.get(path, query, **extra), 200)
@@ -34,11 +39,10 @@ def hit(client: Client, path: str, query: str = "", **extra: str) -> Response:
     return again
 
 
-@pytest.mark.parametrize("start", ["absent", "minus-1", "token"])
-def test_hit_after_miss(small: Client, path: str, start: str) -> None:
+@pytest.mark.parametrize("place", [0, 5], ids=["start", "inside"])
+def test_hit_after_miss(small: Client, path: str, place: int) -> None:
     """A cut chunk is stored; the HIT has the same body and headers, none twice."""
-    tail = big_stream(small, path)
-    query = {"absent": "", "minus-1": "offset=-1", "token": f"offset={at(tail, 5)}"}[start]
+    query = own(big_stream(small, path), place)
     first = expect(small.get(path, query), 200)
     second = expect(small.get(path, query), 200)
     assert (served(first), served(second)) == ("MISS", "HIT"), (first.describe(), second.describe())
@@ -46,13 +50,13 @@ def test_hit_after_miss(small: Client, path: str, start: str) -> None:
         check_fixed(read)
         assert read.get("Content-Type") == "application/octet-stream" and read.get("Cache-Control") == CACHEABLE
     assert protocol_headers(first) == protocol_headers(second)
-    assert first.body == second.body == BIG[5 if start == "token" else 0 :][: len(first.body)]
+    assert first.body == second.body == BIG[place:][: len(first.body)]
 
 
 def test_json_hit(small: Client, path: str) -> None:
     messages = b",".join(b'"%06d"' % n for n in range(20_000))
-    small.create(path, "application/json", b"[" + messages + b"]")
-    read = hit(small, path)
+    tail = small.create(path, "application/json", b"[" + messages + b"]").offset
+    read = hit(small, path, own(tail))
     assert read.body.startswith(b'["000000","000001"') and read.body.endswith(b"]")
     assert (b"[" + messages).startswith(read.body[:-1])
 
@@ -62,7 +66,7 @@ def test_tail_is_never_a_hit(small: Client, path: str) -> None:
     small.create(path, "text/plain", "abc")
     tail = small.head(path).offset
     for round in range(2):
-        for query in ("", "offset=-1", f"offset={ZERO}", f"offset={at(tail, 1)}", f"offset={tail}", "offset=now", f"offset={at(tail, 99)}",
+        for query in ("", "offset=-1", f"offset={ZERO}", own(tail), own(tail, 1), own(tail, 3), "offset=now", own(tail, 99),
                       "live=long-poll&offset=-1"):  # fmt: skip
             for _ in range(3):
                 read = expect(small.get(path, query), 200)
@@ -74,11 +78,11 @@ def test_tail_is_never_a_hit(small: Client, path: str) -> None:
 def test_last_chunk_is_never_a_hit(small: Client, path: str) -> None:
     """Reads that begin in the middle and reach the tail see each append at once."""
     tail = big_stream(small, path)
-    token = at(tail, len(BIG) - 10)
+    query = own(tail, len(BIG) - 10)
     content = BIG[-10:]
     for letter in b"abcdef":
         for _ in range(2):
-            read = expect(small.get(path, f"offset={token}"), 200)
+            read = expect(small.get(path, query), 200)
             assert read.body == content and served(read) != "HIT", read.describe()
         small.append(path, "application/octet-stream", bytes([letter]))
         content += bytes([letter])
@@ -86,14 +90,13 @@ def test_last_chunk_is_never_a_hit(small: Client, path: str) -> None:
 
 def test_first_chunk_grows_until_it_is_cut(small: Client, path: str) -> None:
     """The same URL goes from "at the tail" to "cut": never stale in between."""
-    small.create(path, "text/plain")
-    content = b""
+    query, content = own(small.create(path, "text/plain").offset), b""
     while len(content) < 100_000:
         piece = b"%08d" % len(content) * 1250
         small.append(path, "text/plain", piece)
         content += piece
         for _ in range(2):
-            read = expect(small.get(path), 200)
+            read = expect(small.get(path, query), 200)
             assert content.startswith(read.body)
             assert len(read.body) == len(content) or "Stream-Up-To-Date" not in read, read.describe()
             if len(content) <= 65536:
@@ -102,26 +105,27 @@ def test_first_chunk_grows_until_it_is_cut(small: Client, path: str) -> None:
 
 def test_stored_chunk_is_served_again_after_its_life(small: Client, path: str) -> None:
     """HIT does not last: the entry is asked for anew, with the same answer."""
-    big_stream(small, path)
-    first = hit(small, path)
+    query = own(big_stream(small, path))
+    first = hit(small, path, query)
     deadline = time.monotonic() + 6
-    while served(read := expect(small.get(path), 200)) == "HIT":
+    while served(read := expect(small.get(path, query), 200)) == "HIT":
         assert time.monotonic() < deadline, "still a HIT after 6 s"
         time.sleep(0.1)
-    assert read.body == first.body and protocol_headers(read) == protocol_headers(first)
+    assert served(read) == "REVALIDATED" and read.body == first.body and protocol_headers(read) == protocol_headers(first)
 
 
 def test_head_is_never_stored_and_never_poisons(small: Client, path: str) -> None:
-    big_stream(small, path)
+    query = own(big_stream(small, path))
     for _ in range(3):
         head = expect(small.head(path), 200)
         assert served(head) != "HIT"
-    read = expect(small.get(path), 200)
+    read = expect(small.get(path, query), 200)
     assert read.body == BIG[: len(read.body)] and len(read.body) > 0
-    hit(small, path)
+    hit(small, path, query)
     end = small.append(path, "application/octet-stream", "more").offset
     head = expect(small.head(path), 200)
     assert head.offset == end and served(head) != "HIT" and head.get("Cache-Control") == "no-store"
+    assert served(small.request("HEAD", url(path, query))) == "BYPASS"
     expect(small.delete(path), 204)
     expect(small.head(path), 404)
 
@@ -139,30 +143,65 @@ def test_errors_are_never_stored(small: Client, path: str, query: str) -> None:
         assert served(check_error(small.get(path, "offset=x"), 400)) != "HIT"
 
 
-@pytest.mark.parametrize("bad", ["offset=-1&offset=-1", "offset=-1&offset=now", "offset=-1&offset=", "offset=-1%20", "offset=-1+", "offset=-1%00",
-                                 "offset=-1%0A", "offset", "offset=", "x=1&offset=-1&offset=-1", "%6Fffset=-1&offset=-1"])  # fmt: skip
-def test_query_that_has_to_be_refused(small: Client, path: str, bad: str) -> None:
+@pytest.mark.parametrize("start", ["-1", "token"])
+@pytest.mark.parametrize("bad", ["offset={0}&offset={0}", "offset={0}&offset=now", "offset={0}&offset=", "offset={0}%20", "offset={0}+",
+                                 "offset={0}%00", "offset={0}%0A", "offset", "offset=", "x=1&offset={0}&offset={0}",
+                                 "%6Fffset={0}&offset={0}"])  # fmt: skip
+def test_query_that_has_to_be_refused(small: Client, path: str, bad: str, start: str) -> None:
     """Neither answered from a stored good read, nor the other way round."""
-    big_stream(small, path)
+    tail = big_stream(small, path)
+    bad = bad.format("-1" if start == "-1" else at(tail, 0))
     check_error(small.get(path, bad), 400, "OFFSET_INVALID")
-    for good in ("", "offset=-1"):
-        assert BIG.startswith(hit(small, path, good).body)
+    assert BIG.startswith(hit(small, path, own(tail)).body)
     check_error(small.get(path, bad), 400, "OFFSET_INVALID")
 
 
-@pytest.mark.parametrize("query", ["offset=-1&x=1", "x=1", "offset=%2D1", "live=other&offset=-1", "LIVE=sse&offset=-1", "cursor=7&offset=-1", "&&"])
+@pytest.mark.parametrize("query", ["", "offset=-1", f"offset={ZERO}", "offset=-1&x=1", "x=1", "offset=%2D1", "live=other&offset=-1", "LIVE=sse&offset=-1",
+                                   "cursor=7&offset=-1", "&&", f"offset={at(ZERO, 7)}"])  # fmt: skip
+def test_start_is_never_stored(small: Client, path: str, query: str) -> None:
+    """What names no incarnation means another stream once this one is deleted; it gives the bytes of the stored read."""
+    tail = big_stream(small, path)
+    place = 7 if query.endswith("7") else 0
+    stored = hit(small, path, own(tail, place))
+    reads = [expect(small.get(path, query), 200) for _ in range(3)]
+    # nginx knows `live` in upper case too, and the live process answers like the pool.
+    assert {served(read) for read in reads} == {"BYPASS" if "LIVE" in query else "MISS"}, reads[2].describe()
+    for read in reads:
+        assert read.body == stored.body and protocol_headers(read) == protocol_headers(reads[0])
+        assert {**protocol_headers(read), "etag": ""} == {**protocol_headers(stored), "etag": ""}
+
+
+@pytest.mark.parametrize("query", ["offset={0}&x=1", "x=1&offset={0}", "%6Fffset={0}", "offset={0}&live=other", "cursor=7&offset={0}"])
 def test_spellings_of_one_read(small: Client, path: str, query: str) -> None:
-    """Other spellings give the same bytes before and after a stored read."""
-    big_stream(small, path)
-    one, two = expect(small.get(path, query), 200), hit(small, path, "offset=-1")
-    three = expect(small.get(path, query), 200)
+    """Other spellings of one token give the same bytes before and after a stored read, and each is stored by itself."""
+    tail = big_stream(small, path)
+    query = query.format(at(tail, 0))
+    one, two, three = expect(small.get(path, query), 200), hit(small, path, own(tail)), expect(small.get(path, query), 200)
+    assert (served(one), served(three)) == ("MISS", "HIT")
     assert one.body == two.body == three.body
     assert protocol_headers(one) == protocol_headers(two) == protocol_headers(three)
 
 
+@pytest.mark.parametrize("query", ["", "offset={0}"], ids=["absent", "token"])
+def test_segment_file_is_never_a_hit(small_stack: Stack, small: Client, path: str, query: str) -> None:
+    """What has moved into a file is sent from there, whole, under the headers of any other read."""
+    tail = small.create(path, "application/octet-stream", BIG, Stream_Closed="true").offset
+    folder, query = small_stack.data_dir / "segments", query.format(at(tail, 0))
+    deadline = time.monotonic() + 10
+    while not any(file.stat().st_size == len(BIG) for file in folder.rglob(f"{incarnation(tail)}-*")):
+        assert time.monotonic() < deadline, "no file of it within 10 s"
+        time.sleep(0.05)
+    for _ in range(3):
+        read = small.get(path, query)
+        check_read(read, BIG, type="application/octet-stream", cache=CACHEABLE, next_offset=tail, closed=True)
+        assert served(read) == "MISS", read.describe()
+    check_empty(small.get(path, query, If_None_Match=read.get("ETag") or ""), 304, Stream_Next_Offset=tail,
+                Stream_Up_To_Date="true", Stream_Closed="true", ETag=read.get("ETag"))  # fmt: skip
+
+
 def test_now_is_not_answered_from_a_stored_read(small: Client, path: str) -> None:
     tail = big_stream(small, path)
-    hit(small, path)
+    hit(small, path, own(tail))
     for query in ("offset=now", "offset=n%6Fw", "x=1&offset=now"):
         read = small.get(path, query)
         check_read(read, b"", type="application/octet-stream", cache="no-store", next_offset=tail, etag=None)
@@ -171,68 +210,59 @@ def test_now_is_not_answered_from_a_stored_read(small: Client, path: str) -> Non
 
 @pytest.mark.parametrize("again", [False, True], ids=["deleted", "created-again"])
 def test_deleted_data_does_not_live_on(small: Client, path: str, again: bool) -> None:
-    """After DELETE nothing old is served beyond two seconds; old tokens are 410 (or 404)."""
+    """After DELETE nothing old is served beyond two seconds, the start at once; old tokens are 410 (or 404)."""
     tail = big_stream(small, path)
-    token = f"offset={at(tail, 7)}"
-    hit(small, path), hit(small, path, token)
+    tokens = own(tail), own(tail, 7)
+    for token in tokens:
+        hit(small, path, token)
     expect(small.delete(path), 204)
     gone_at = time.monotonic()
     if again:
         small.create(path, "application/octet-stream", b"new" * 50_000)
-    while time.monotonic() - gone_at < STALE_LIMIT:
-        small.get(path), small.get(path, token)  # keep asking, as a popular stream would be
-        time.sleep(0.1)
-    for _ in range(2):
+    while time.monotonic() - gone_at < STALE_LIMIT:  # keep asking, as a popular stream would be
+        for token in tokens:
+            old = small.get(path, token)
+            assert old.status in (404, 410) or served(old) == "HIT" and old.body in BIG, old.describe()
+        read = small.get(path)
         if again:
-            read = expect(small.get(path), 200)
-            assert read.body.startswith(b"newnew") and incarnation(read.offset) > incarnation(tail)
-            check_error(small.get(path, token), 410, "OFFSET_GONE")
+            assert expect(read, 200).body.startswith(b"newnew") and incarnation(read.offset) > incarnation(tail)
         else:
-            check_error(small.get(path), 404, "STREAM_NOT_FOUND")
-            check_error(small.get(path, token), 404, "STREAM_NOT_FOUND")
-
-
-@pytest.mark.parametrize("query", ["", "offset=-1", f"offset={'0' * 16}_{'0' * 16}"])
-@pytest.mark.parametrize("root", ["/v1/stream", "/v1/_default/stream"])
-def test_the_start_of_a_deleted_stream_goes_at_once(small: Client, path: str, query: str, root: str) -> None:
-    """Its URL names no incarnation, so no copy of it outlives the DELETE."""
-    big_stream(small, path)
-    target = f"{root}/{path}" + (f"?{query}" if query else "")
-    assert [served(small.request("GET", target)) for _ in range(2)] == ["MISS", "HIT"]
-    expect(small.delete(path), 204)
-    check_error(small.request("GET", target), 404, "STREAM_NOT_FOUND")
-    small.create(path, "application/octet-stream", b"new" * 50_000)
-    assert expect(small.request("GET", target), 200).body.startswith(b"newnew")
+            check_error(read, 404, "STREAM_NOT_FOUND")
+        time.sleep(0.1)
+    for token in tokens * 2:
+        check_error(small.get(path, token), *((410, "OFFSET_GONE") if again else (404, "STREAM_NOT_FOUND")))
 
 
 def test_expired_data_does_not_live_on(small: Client, path: str) -> None:
     """When an Expires-At passes there is no copy: what ends by time is not stored."""
     end = time.time() + 0.5
     tail = small.create(path, "application/octet-stream", BIG, Stream_Expires_At=instant(0.5)).offset
+    queries = ("", own(tail), own(tail, 7))
     while time.time() < end:
-        small.get(path), small.get(path, f"offset={at(tail, 7)}")
+        for query in queries:
+            assert served(small.get(path, query)) == "MISS"
         time.sleep(0.02)
-    check_error(small.get(path), 404, "STREAM_NOT_FOUND")
-    check_error(small.get(path, f"offset={at(tail, 7)}"), 404, "STREAM_NOT_FOUND")
+    for query in queries:
+        check_error(small.get(path, query), 404, "STREAM_NOT_FOUND")
 
 
 @pytest.mark.parametrize("header", [("Range", "bytes=0-9"), ("Range", "bytes=-5"), ("Range", "bytes=9999999-"), ("If-Match", '"zz"'),
                                     ("If-Modified-Since", "Sat, 01 Jan 2050 00:00:00 GMT")], ids=lambda h: "=".join(h)[:20])  # fmt: skip
 def test_stored_reads_know_no_ranges(small: Client, path: str, header: tuple[str, str]) -> None:
     """Range is ignored: no 206, no 416, no Accept-Ranges; other conditions are ignored too."""
-    big_stream(small, path)
-    plain = hit(small, path)
+    query = own(big_stream(small, path))
+    plain = hit(small, path, query)
     for _ in range(2):
-        read = expect(small.request("GET", url(path), [header]), 200)
+        read = expect(small.request("GET", url(path, query), [header]), 200)
         assert read.body == plain.body
         assert "Accept-Ranges" not in read and "Content-Range" not in read and "Last-Modified" not in read, read.describe()
 
 
 def test_not_modified_on_a_hit(small: Client, path: str) -> None:
     """If-None-Match on a HIT gives 304 with the Stream headers."""
-    big_stream(small, path)
-    plain = hit(small, path)
-    answer = expect(small.get(path, If_None_Match=plain.get("ETag") or ""), 304)
+    query = own(big_stream(small, path))
+    plain = hit(small, path, query)
+    answer = expect(small.get(path, query, If_None_Match=plain.get("ETag") or ""), 304)
     assert served(answer) == "HIT" and answer.body == b""
     check_fixed(answer)
     assert protocol_headers(answer) == protocol_headers(plain) and answer.get("Cache-Control") == CACHEABLE
@@ -241,42 +271,47 @@ def test_not_modified_on_a_hit(small: Client, path: str) -> None:
 
 def test_authorised_reads_stay_private(small: Client, path: str) -> None:
     """9.1: `private` with Authorization, whatever was stored before; `public` without it."""
-    big_stream(small, path)
-    hit(small, path)
+    query = own(big_stream(small, path))
+    hit(small, path, query)
     for _ in range(2):
-        read = expect(small.get(path, Authorization="Bearer x"), 200)
+        read = expect(small.get(path, query, Authorization="Bearer x"), 200)
         assert re.match("private, ", read.get("Cache-Control") or ""), read.describe()
-        read = expect(small.get(path), 200)
+        read = expect(small.get(path, query), 200)
         assert re.match("public, ", read.get("Cache-Control") or ""), read.describe()
 
 
 def test_compressed_and_plain_do_not_mix(small: Client, path: str) -> None:
-    big_stream(small, path)
+    query = own(big_stream(small, path))
     for _ in range(2):
-        squeezed = expect(small.get(path, Accept_Encoding="gzip"), 200)
-        plain = expect(small.get(path), 200)
+        squeezed = expect(small.get(path, query, Accept_Encoding="gzip"), 200)
+        plain = expect(small.get(path, query), 200)
         assert "Content-Encoding" not in plain and BIG.startswith(plain.body)
         if "Content-Encoding" in squeezed:
             assert squeezed.body[:2] == b"\x1f\x8b" and "Accept-Encoding" in (squeezed.get("Vary") or "")
 
 
 def test_projects_do_not_share_entries(small: Client, path: str) -> None:
+    targets = {}
     for project, letter in (("one", b"1"), ("two", b"2")):
-        expect(small.request("PUT", f"/v1/{project}/stream/{path}", [], letter * 100_000), 201)
-    for _ in range(2):
-        for project, letter in (("one", b"1"), ("two", b"2")):
-            assert set(expect(small.request("GET", f"/v1/{project}/stream/{path}"), 200).body) == set(letter)
+        tail = expect(small.request("PUT", f"/v1/{project}/stream/{path}", [], letter * 100_000), 201).offset
+        targets[f"/v1/{project}/stream/{path}?{own(tail)}"] = letter
+    for expected in ("MISS", "HIT"):
+        for target, letter in targets.items():
+            read = expect(small.request("GET", target), 200)
+            assert served(read) == expected and set(read.body) == set(letter)
+            assert set(small.request("GET", target.split("?")[0]).body) == set(letter)
 
 
 def test_writes_and_live_reads_are_never_hits(small: Client, path: str) -> None:
-    big_stream(small, path)
-    hit(small, path)
+    tail = big_stream(small, path)
+    hit(small, path, own(tail))
     target = url(path)
     for _ in range(2):
         for answer in (
             small.request("POST", target, [("Content-Type", "application/octet-stream")], b"x"),
             small.request("PUT", target, [], b"x"),
             small.request("GET", target + "?live=long-poll&offset=-1"),
+            small.request("GET", f"{target}?live=long-poll&{own(tail)}"),
             small.request("OPTIONS", target),
         ):
             assert answer.status < 300 and served(answer) != "HIT", answer.describe()
@@ -284,7 +319,7 @@ def test_writes_and_live_reads_are_never_hits(small: Client, path: str) -> None:
 
 def test_x_cache_cannot_be_set_by_a_client(small_stack: Stack, small: Client, path: str) -> None:
     """Headers a client sends neither reach the cache key nor pass for nginx's own."""
-    big_stream(small, path)
+    query = own(big_stream(small, path))
     for name in ("X-Cache", "X-Accel-Expires", "X-Accel-Redirect", "Cache-Control", "Pragma", "X-Forwarded-Uri", "X-Original-URL"):
-        read = expect(small.request("GET", url(path), [(name, "/elsewhere")]), 200)
+        read = expect(small.request("GET", url(path, query), [(name, "/elsewhere")]), 200)
         assert BIG.startswith(read.body)

@@ -19,11 +19,12 @@ from test_long_poll import waiting
 from wire import ConnectionClosed, build_request
 
 NEW = b"new!" * 40_000
-ODD = "nginx keeps what other spellings of a stream's start are read by after the DELETE, for up to two seconds"
 
-# How the start of a stream is asked for: clients' three spellings, and URLs that mean the same.
-USUAL = ["{p}", "{p}?offset=-1", "{p}?offset=" + ZERO]
-UNUSUAL = {
+# How the start of a stream is asked for: clients' spellings, and URLs that mean the same. None names the incarnation.
+STARTS = {
+    "absent": "{p}",
+    "minus-1": "{p}?offset=-1",
+    "zeros": "{p}?offset=" + ZERO,
     "unknown-parameter": "{p}?x=1",
     "cursor": "{p}?cursor=7&offset=-1",
     "live-of-no-meaning": "{p}?live=false&offset=-1",
@@ -32,56 +33,54 @@ UNUSUAL = {
     "separators-only": "{p}?&&",
     "escaped-path": "{e}",
     "escaped-path-and-offset": "{e}?offset=-1",
+    "project": "{d}",
+    "project-and-offset": "{d}?offset=-1",
     "position-without-incarnation": "{p}?offset=0000000000000000_0000000000000007",
 }
+# The same by a token of the stream, which nginx may answer from its copies.
+STORED = ["{p}?offset={t}", "{p}?x=1&offset={t}", "{p}?cursor=7&offset={t}", "{p}?%6Fffset={t}", "{e}?offset={t}", "{d}?offset={t}"]
 
 
-def spell(form: str, path: str) -> str:
+def spell(form: str, path: str, tail: str = ZERO) -> str:
     target = url(path)
-    return form.format(p=target, e=target[:-1] + f"%{ord(target[-1]):X}")
+    escaped = target[:-1] + f"%{ord(target[-1]):X}"
+    return form.format(p=target, e=escaped, d=f"/v1/_default/stream/{path}", t=at(tail, 0))
 
 
-@pytest.mark.xfail(strict=True, reason=ODD)
-@pytest.mark.parametrize("form", UNUSUAL.values(), ids=UNUSUAL.keys())
-def test_a_new_stream_is_read_at_once(small: Client, path: str, form: str) -> None:
-    """1.4: behind the answered PUT every read sees the new stream, whatever its URL looked like before."""
+@pytest.mark.parametrize("fork", [False, True], ids=["deleted", "soft-deleted"])
+@pytest.mark.parametrize("form", STARTS.values(), ids=STARTS.keys())
+def test_a_new_stream_is_read_at_once(small: Client, path: str, form: str, fork: bool) -> None:
+    """1.4: behind the answered DELETE and PUT no read sees the old stream, whatever its URL looks like: none of them is stored."""
     target = spell(form, path)
     big_stream(small, path)
+    if fork:
+        small.fork(f"{path}/b", path)
     for _ in range(2):
-        assert BIG[:3] in small.request("GET", target).body
+        read = expect(small.request("GET", target), 200)
+        assert BIG[:3] in read.body and served(read) == "MISS"
     expect(small.delete(path), 204)
+    if fork:
+        check_error(small.request("GET", target), 410)
+        expect(small.delete(f"{path}/b"), 204)
+    check_error(small.request("GET", target), 404)
     small.create(path, None, NEW)
     assert set(expect(small.request("GET", target), 200).body) == set(NEW)
 
 
 def test_no_spelling_outlives_two_seconds(small: Client, path: str) -> None:
-    """Asked for all the time, as a popular stream would be."""
-    big_stream(small, path)
-    targets = [spell(form, path) for form in (*USUAL, *UNUSUAL.values())]
-    for _ in range(2):
-        for target in targets:
-            expect(small.request("GET", target), 200)
+    """Stored reads, asked for all the time, as a popular stream would be."""
+    tail = big_stream(small, path)
+    targets = [spell(form, path, tail) for form in STORED]
+    for expected in ("MISS", "HIT"):
+        assert {served(expect(small.request("GET", target), 200)) for target in targets} == {expected}
     expect(small.delete(path), 204)
     deadline = time.monotonic() + STALE_LIMIT
-    while (began := time.monotonic()) < deadline:
-        found = [small.request("GET", target).status for target in targets]
+    while time.monotonic() < deadline:
+        for target in targets:
+            small.request("GET", target)
         time.sleep(0.05)
-    assert began and found == [404] * len(targets)
-    assert [small.request("GET", target).status for target in targets] == [404] * len(targets)
-
-
-@pytest.mark.parametrize("form", USUAL)
-def test_the_start_of_a_soft_deleted_stream_goes_at_once(small: Client, path: str, form: str) -> None:
-    target = form.format(p=url(path))
-    big_stream(small, path)
-    small.fork(f"{path}/b", path)
-    assert [served(small.request("GET", target)) for _ in range(2)] == ["MISS", "HIT"]
-    expect(small.delete(path), 204)
-    check_error(small.request("GET", target), 410)
-    expect(small.delete(f"{path}/b"), 204)
-    check_error(small.request("GET", target), 404)
-    small.create(path, None, NEW)
-    assert set(small.request("GET", target).body) == set(NEW)
+    for _ in range(2):
+        assert [small.request("GET", target).status for target in targets] == [404] * len(targets)
 
 
 def test_tags_of_a_fork_made_again(http: Client, path: str) -> None:
@@ -173,19 +172,8 @@ def test_a_stalled_reader_of_a_deleted_stream(stack: Stack, http: Client, path: 
     assert received < 24_000_000, "read on to the end of a stream that no longer was"
 
 
-RACE = "a read that is answered during the DELETE puts its copy into nginx's cache behind the removal of the former one"
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "query",
-    [
-        pytest.param("", marks=pytest.mark.xfail(strict=True, reason=RACE)),
-        pytest.param("offset=-1", marks=pytest.mark.xfail(strict=True, reason=RACE)),
-        "live=long-poll&offset=-1",
-        "offset=now",
-    ],
-)
+@pytest.mark.parametrize("query", ["", "offset=-1", "live=long-poll&offset=-1", "offset=now"])
 def test_reads_while_it_is_made_again_and_again(small_stack: Stack, small: Client, path: str, query: str) -> None:
     """1.4: whoever asks behind an answered PUT gets that generation or a later one, nginx's cache in full use."""
     generation, stop, failures = [-1], threading.Event(), []

@@ -6,18 +6,23 @@ import os
 import signal
 import sqlite3
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterable
+from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
-from client import Client, expect
+from client import Client, expect, incarnation
 from stack import Stack, identity, wait_gone
 from test_concurrency import at_once
 from test_crash import read_lines
 from wire import ConnectionClosed
 
 CONNECTIONS = 8
+# Streams stay hot: what is deleted are records.
+HOT = {"DS_SEGMENT_MAX_MESSAGES": 1_000_000, "DS_SEGMENT_MAX_BYTES": "1GiB"}
+# They move into segments as they do by default.
+COLD = {"DS_SEGMENT_MAX_MESSAGES": 1_000, "DS_SEGMENT_MAX_BYTES": "4MiB"}
 # Free bytes that the database keeps for the next records.
 KEPT_FREE = 16 << 20
 
@@ -31,6 +36,24 @@ def ask_store(stack: Stack, *questions: str) -> list[int]:
 def records(stack: Stack) -> int:
     """Records with content that are still stored."""
     return ask_store(stack, "SELECT count(*) FROM record WHERE units > 0")[0]
+
+
+def purged(stack: Stack) -> bool:
+    return ask_store(stack, "SELECT count(*) FROM purge") == [0]
+
+
+def segment_files(stack: Stack, stream: int | str = "*") -> list[Path]:
+    """Files below `segments`, of one stream or of all: a name begins with the stream's number."""
+    return [file for file in (stack.data_dir / "segments").rglob(f"{stream}-*") if file.is_file()]
+
+
+def size_of(files: Iterable[Path]) -> int:
+    """Bytes, of those that are still there."""
+    total = 0
+    for file in files:
+        with suppress(FileNotFoundError):
+            total += file.stat().st_size if file.is_file() else 0
+    return total
 
 
 def wait_until(stack: Stack, holds: Callable[[], bool], what: str, within: float = 30.0, pause: float = 0.02) -> None:
@@ -57,16 +80,16 @@ def fill(stack: Stack, path: str, count: int, piece: bytes) -> None:
 @pytest.mark.timeout(120)
 def test_space_is_used_again(fresh_stack) -> None:
     """The same amount written and deleted again and again does not make the files grow."""
-    stack = fresh_stack()
+    stack = fresh_stack(**HOT)
     http = Client(stack)
     http.create("kept", "text/plain", "kept")
     sizes = []
     for _ in range(4):
         fill(stack, "big", 4_000, b"x" * 4_096)
-        wait_until(stack, lambda: records(stack) >= 4_000, "everything is stored")
+        assert records(stack) == 4_001
         expect(http.delete("big"), 204)
         expect(http.head("big"), 404)
-        wait_until(stack, lambda: records(stack) == 1 and ask_store(stack, "SELECT count(*) FROM purge") == [0], "the purge is done")
+        wait_until(stack, lambda: records(stack) == 1 and purged(stack), "the purge is done")
         pages, free, page = ask_store(stack, "PRAGMA page_count", "PRAGMA freelist_count", "PRAGMA page_size")
         sizes.append(pages * page)
         assert (pages - free) * page < 2_000_000, "what is deleted is still in use"
@@ -81,10 +104,41 @@ def test_space_is_used_again(fresh_stack) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
+def test_space_of_segments_is_used_again(fresh_stack) -> None:
+    """The same with streams that move into segments: their files go, and so does the whole folder's size."""
+    stack = fresh_stack(**COLD)
+    http = Client(stack)
+    http.create("kept", "text/plain", "kept", Stream_Closed="true")
+    wait_until(stack, lambda: len(segment_files(stack)) == 1, "the kept stream has its file")
+    kept = segment_files(stack)
+    for _ in range(3):
+        fill(stack, "big", 4_000, b"x" * 4_096)
+        http.post("big", Stream_Closed="true")
+        wait_until(stack, lambda: ask_store(stack, "SELECT sum(end - start) FROM segment") == [4_000 * 4_096 + 4], "all of it is cold")
+        wait_until(stack, lambda: records(stack) == 0 and purged(stack), "no record is left")
+        assert size_of(segment_files(stack)) > 4_000 * 4_096
+        expect(http.delete("big"), 204)
+        expect(http.head("big"), 404)
+        wait_until(stack, lambda: segment_files(stack) == kept and purged(stack), "the files are gone")
+        wait_until(stack, lambda: ask_store(stack, "SELECT count(*) FROM garbage") == [0], "no file is left to remove")
+        assert http.get("kept").body == b"kept"
+    assert ask_store(stack, *(f"SELECT count(*) FROM {table}" for table in ("segment", "rotation"))) == [1, 0]
+    http.close()
+    stack.stop()
+    files = size_of(stack.data_dir.rglob("*"))
+    assert files <= KEPT_FREE + 4_000_000, files
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("limits", [HOT, COLD], ids=["hot", "cold"])
 @pytest.mark.parametrize(("count", "size"), [(16, 12_000_000), (40_000, 4_000)])
-def test_space_returns_to_the_disk(fresh_stack, count: int, size: int) -> None:
-    """The file gets shorter by what was deleted, while readers and writers go on, and what is left is whole."""
-    stack = fresh_stack()
+def test_space_returns_to_the_disk(fresh_stack, count: int, size: int, limits: dict[str, object]) -> None:
+    """The file gets shorter by what was deleted, while readers and writers go on, and what is left is whole.
+
+    What moves into segments leaves the database the same way, and its files go when it is deleted.
+    """
+    stack = fresh_stack(**limits)
     with closing(Client(stack)) as http:
         http.create("before", "text/plain", "before")
         fill(stack, "big", count, os.urandom(size))
@@ -92,21 +146,28 @@ def test_space_returns_to_the_disk(fresh_stack, count: int, size: int) -> None:
         http.fork("fork", "behind")
         database, written, began = stack.data_dir / "hot.sqlite", 0, 0
 
+        def stored() -> int:
+            return size_of([database, *segment_files(stack)])
+
         def is_short() -> bool:
             nonlocal written
             http.append("behind", "text/plain", "x")
             written += 1
             assert http.get("before").body == b"before"
-            return database.stat().st_size <= KEPT_FREE + 4_000_000
+            return stored() <= KEPT_FREE + 4_000_000 and not segment_files(stack, big)
 
-        wait_until(stack, lambda: database.stat().st_size > count * size, "everything is copied into the database")
-        began = database.stat().st_size
+        big = incarnation(http.head("big").offset)
+        wait_until(stack, lambda: stored() > count * size, "everything is copied into the database or into segments")
+        began = stored()
+        if limits is COLD:
+            wait_until(stack, lambda: len(segment_files(stack, big)) > 0, "some of it is cold")
         expect(http.delete("big"), 204)
-        wait_until(stack, is_short, "the file is short")
-        print(f"{began:,} -> {database.stat().st_size:,} bytes")
+        wait_until(stack, is_short, "the files are short")
+        print(f"{began:,} -> {stored():,} bytes")
         assert http.get("behind").body == b"x" * written and http.get("fork").body == b""
         http.append("fork", "text/plain", "y")
-    assert ask_store(stack, "PRAGMA auto_vacuum", "SELECT count(*) FROM purge") == [2, 0]
+    assert ask_store(stack, "PRAGMA auto_vacuum") == [2]
+    wait_until(stack, lambda: purged(stack), "nothing is left to purge")
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as store:
         assert store.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
@@ -116,7 +177,7 @@ def test_space_returns_to_the_disk(fresh_stack, count: int, size: int) -> None:
 @pytest.mark.parametrize("victim", ["one-worker", "all-of-two-workers", "supervisor"])
 def test_purge_goes_on_after_a_kill(fresh_stack, victim: str) -> None:
     """kill -9 in the middle: whoever comes next removes the rest, and nothing else."""
-    stack = fresh_stack(DS_WORKERS=2 if victim == "all-of-two-workers" else 1)
+    stack = fresh_stack(**HOT, DS_WORKERS=2 if victim == "all-of-two-workers" else 1)
     http = Client(stack)
     http.create("kept", "text/plain", "0\n")
     kept = ["0"]
@@ -171,9 +232,10 @@ def again(http: Client, ask: Callable):
 
 
 @pytest.mark.timeout(120)
-def test_forks_keep_what_they_need(fresh_stack) -> None:
-    """A soft-deleted source keeps its records until its last fork has gone; then all of them go."""
-    stack = fresh_stack(DS_SWEEP_INTERVAL=0.2)
+@pytest.mark.parametrize("limits", [HOT, COLD], ids=["hot", "cold"])
+def test_forks_keep_what_they_need(fresh_stack, limits: dict[str, object]) -> None:
+    """A soft-deleted source keeps its content until its last fork has gone; then all of it goes."""
+    stack = fresh_stack(**limits, DS_SWEEP_INTERVAL=0.2)
     http = Client(stack)
     fill(stack, "a", 2_400, b"abc")
     http.fork("b", "a", None, "b")
@@ -183,17 +245,21 @@ def test_forks_keep_what_they_need(fresh_stack) -> None:
     expect(http.delete("b"), 204)
     # A purge of another stream behind these deletions goes through, and takes nothing of theirs.
     expect(http.delete("other"), 204)
-    wait_until(stack, lambda: ask_store(stack, "SELECT count(*) FROM purge") == [0], "the other stream is purged")
-    assert records(stack) == 2_402 and http.get("c").body == b"abc" * 2_400 + b"bc"
+    wait_until(stack, lambda: purged(stack), "the other stream is purged")
+    if limits is HOT:
+        assert records(stack) == 2_402
+    else:
+        wait_until(stack, lambda: segment_files(stack) != [], "some of it is cold")
+    assert http.get("c").body == b"abc" * 2_400 + b"bc"
     expect(http.delete("c"), 204)
-    wait_until(stack, lambda: records(stack) == 0, "the whole chain is purged")
+    wait_until(stack, lambda: records(stack) == 0 and segment_files(stack) == [], "the whole chain is purged")
     http.close()
 
 
 @pytest.mark.timeout(120)
 def test_thousands_that_expire_together(fresh_stack) -> None:
     """8.3: swept in the background, appends to others going on meanwhile."""
-    stack = fresh_stack(DS_SWEEP_INTERVAL=0.2)
+    stack = fresh_stack(**HOT, DS_SWEEP_INTERVAL=0.2)
     http = Client(stack)
     http.create("kept", "text/plain")
 

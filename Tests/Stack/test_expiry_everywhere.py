@@ -186,13 +186,7 @@ def test_one_of_two_readers_goes_away(stack: Stack, http: Client, path: str, liv
     assert time_to_expiry(http, path) < 2.5
 
 
-@pytest.mark.parametrize(
-    "live",
-    [
-        "sse",
-        pytest.param("long-poll", marks=pytest.mark.xfail(strict=True, reason="8.2: a long-poll that ends because its client goes away does not touch")),
-    ],
-)
+@pytest.mark.parametrize("live", ["sse", "long-poll"])
 def test_a_reader_that_goes_away_touches(stack: Stack, http: Client, path: str, live: str) -> None:
     """8.2: when it ends, however it does; seen at five moments, whenever the server itself renews the window."""
     readers = {}

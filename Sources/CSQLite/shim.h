@@ -14,6 +14,15 @@ static inline int ds_sqlite3_no_checkpoint_on_close(sqlite3 *db) {
     return sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)0);
 }
 
+/* Syncs the database file through the connection's own descriptor: to close another one of the same file would
+   release all locks of this process (fcntl(2)). */
+static inline int ds_sqlite3_sync_database(sqlite3 *db) {
+    sqlite3_file *file = 0;
+    int code = sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &file);
+    if (code != SQLITE_OK || !file || !file->pMethods) return code;
+    return file->pMethods->xSync(file, SQLITE_SYNC_NORMAL | SQLITE_SYNC_DATAONLY);
+}
+
 /* Statistics of SQLite's allocator cost a mutex with each allocation. Before the first connection only. */
 static inline int ds_sqlite3_without_statistics(void) {
     return sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);

@@ -20,6 +20,9 @@ final class Checkpointer {
     /// fdatasync(2) write the inode too, a second wait for the disk.
     private static let restartAbove: Int32 = 4_096
 
+    /// Copies ahead of the one for which writers wait. Each leaves what is committed while it waits for the disk.
+    private static let extraRounds = 3
+
     init(_ files: StoreFiles) throws(StoreError) {
         connection = try Schema.openForWriting(files)
         dataVersion = try connection.prepare("PRAGMA data_version")
@@ -35,10 +38,27 @@ final class Checkpointer {
             return
         }
         guard try currentVersion() != lastVersion else { return }
+        guard try copy() > Checkpointer.restartAbove else { return }
+        // SQLite syncs the database only once everything is copied, which under load is when writers wait. So most of it
+        // is synced before, and what was committed meanwhile copied, so that little is left by then.
+        try sync()
+        for _ in 0..<Checkpointer.extraRounds where try currentVersion() != self.lastVersion {
+            _ = try copy()
+            try sync()
+        }
+        try restart(SQLITE_CHECKPOINT_RESTART)
+    }
+
+    private func sync() throws(StoreError) {
+        let code = ds_sqlite3_sync_database(connection.handle)
+        guard code == SQLITE_OK else { throw StoreError(code, "sync the database", connection.handle) }
+    }
+
+    private func copy() throws(StoreError) -> Int32 {
         let frames = try checkpoint(SQLITE_CHECKPOINT_PASSIVE)
         // Read behind the checkpoint: only what is committed from here on makes the next one safe.
-        self.lastVersion = try currentVersion()
-        if frames > Checkpointer.restartAbove { try restart(SQLITE_CHECKPOINT_RESTART) }
+        lastVersion = try currentVersion()
+        return frames
     }
 
     /// Copies everything and empties the log, when the process ends.

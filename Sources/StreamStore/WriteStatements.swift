@@ -91,7 +91,8 @@ struct WriteStatements {
             ORDER BY through, stream LIMIT 1
             """)
         newestRecord = try connection.prepare("SELECT max(id) FROM record")
-        purgeWaits = try connection.prepare("SELECT 1 FROM purge LIMIT 1")
+        purgeWaits = try connection.prepare(
+            "SELECT 1 FROM purge WHERE through > (SELECT indexed_through FROM log_state) LIMIT 1")
         purgeable = try connection.prepare(
             """
             SELECT record_index.position, record.id, length(payload)

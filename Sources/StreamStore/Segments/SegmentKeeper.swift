@@ -13,6 +13,9 @@ final class SegmentKeeper: Sendable {
     private static let interval: Int64 = 100
     /// Files that are removed for each commit.
     private static let garbageStep = 64
+    /// Milliseconds of rest behind each removed file: many at once make the file system's journal, and with it each
+    /// commit, wait.
+    private static let deletionPause: Int64 = 20
 
     init(
         _ files: StoreFiles, _ committer: GroupCommitter, _ limits: SegmentLimits,
@@ -119,7 +122,10 @@ final class SegmentKeeper: Sendable {
         repeat {
             keys = try rotator.garbage(now: clock(), limit: SegmentKeeper.garbageStep)
             guard !keys.isEmpty else { return }
-            for key in keys { try storage.delete(key) }
+            for key in keys {
+                try storage.delete(key)
+                if pause(SegmentKeeper.deletionPause) { return }
+            }
             TestPoint.garbageRemoved.reached()
             try committer.perform { [keys] (session) throws(StoreError) in try session.forgetGarbage(keys) }
         } while keys.count == SegmentKeeper.garbageStep && !isStopping

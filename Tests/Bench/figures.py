@@ -7,6 +7,7 @@ import shutil
 import baseline as baselines
 import figures_forks
 import figures_purge
+import figures_replay
 import figures_requests
 import stack as stacks
 from load import compare
@@ -15,11 +16,16 @@ from report import Row
 
 # Each server with its settings, and the figures taken on it.
 PLAN = (
-    ("default", {}, (figures_requests.appends, figures_requests.catch_up_hit,
-                     figures_requests.catch_up_miss, figures_requests.live)),
-    ("small", {"DS_READ_CHUNK_BYTES": str(64 * 1024)}, (figures_requests.catch_up_hit,)),
+    ("default", {}, (figures_requests.appends, figures_requests.catch_up_miss, figures_requests.live,
+                     figures_replay.replay)),
+    # Segments would take over what is to come out of the cache.
+    ("hot", {"DS_SEGMENT_MAX_BYTES": "1GiB"}, (figures_requests.catch_up_hit,)),
+    ("small", {"DS_SEGMENT_MAX_BYTES": "1GiB", "DS_READ_CHUNK_BYTES": str(64 * 1024)},
+     (figures_requests.catch_up_hit,)),
     ("forks", {}, (figures_forks.fork_creation, figures_forks.fork_chains)),
 )
+# Servers whose memory counts: the others get bodies of 16 MiB, several of which are in hand at a time.
+WATCHED = ("default", "hot", "small")
 # Figures for which each round starts a server of its own.
 ALONE = (figures_purge.purge_one, figures_purge.purge_expired)
 
@@ -55,7 +61,8 @@ class Bench:
             self.take(figure)
         if self.gateway_errors is not None:
             self.add(Row("502 and 504 answers to appends", self.gateway_errors, "answers", reach=1))
-        self.memory()
+        if self.sampler.samples:
+            self.memory()
 
     def chosen(self, figure):
         """Whether a figure was asked for."""
@@ -64,6 +71,8 @@ class Bench:
     def with_baseline(self, name, settings, figures):
         """Start a stack and its baseline, take some figures, and stop both."""
         with self.stack(name, settings) as stack:
+            if name in WATCHED:
+                self.sampler.watch(stack.pid)
             with baselines.start(self.binaries, os.path.join(self.folder, name), stack) as baseline:
                 self.tell(f"nginx configuration of the baselines: {baseline.how}")
                 for figure in figures:
@@ -75,7 +84,6 @@ class Bench:
         folder = os.path.join(self.folder, name)
         try:
             with stacks.start(self.binaries, folder, settings) as stack:
-                self.sampler.watch(stack.pid)
                 yield stack
         finally:
             self.sampler.watch(None)
@@ -108,10 +116,8 @@ class Bench:
     def memory(self):
         """The peak of the sum over all worker and live processes."""
         sampler = self.sampler
-        failure = "" if sampler.samples else "no worker or live process was seen"
         self.add(Row("memory of pool and live process, VmRSS", sampler.peak_rss * 1024 / 1e6, "MB",
-                     reach=100, failure=failure))
-        self.add(Row("memory of pool and live process, Pss", sampler.peak_pss * 1024 / 1e6, "MB",
-                     failure=failure))
+                     reach=100))
+        self.add(Row("memory of pool and live process, Pss", sampler.peak_pss * 1024 / 1e6, "MB"))
         for name, kilobytes in sorted(sampler.by_program.items()):
             self.tell(f"peak VmRSS of {name}: {kilobytes * 1024 / 1e6:.1f} MB")

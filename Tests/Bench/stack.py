@@ -42,6 +42,10 @@ class Stack:
         """Delete a stream."""
         self.expect(204, "DELETE", path)
 
+    def close(self, path):
+        """Close a stream."""
+        self.expect(204, "POST", path, None, {"Stream-Closed": "true"})
+
     def position(self, path):
         """The position of a stream's tail: bytes, for a byte stream."""
         headers, _ = self.expect(200, "HEAD", path)

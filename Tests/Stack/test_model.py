@@ -38,7 +38,8 @@ def test_random_sequences(http: Client, round: int) -> None:
 
 def on_own_stack(fresh_stack, tmp_path: Path, round: int, interval: float, kills: bool, **settings: object) -> Run:
     hooks, seed = Hooks(tmp_path / "hooks"), seed_of(round)
-    stack = fresh_stack(DS_SWEEP_INTERVAL=interval, **hooks.settings, **settings)
+    # Small segments, so that much of what is read is cold.
+    stack = fresh_stack(**{"DS_SWEEP_INTERVAL": interval, "DS_SEGMENT_MAX_MESSAGES": 3} | hooks.settings | settings)
     with closing(Client(stack)) as http:
         run = Run(http, seed, hooks, interval, kills)
         # Where nothing has to be waited for, there is time for more.

@@ -54,6 +54,7 @@ public final class Chores: Sendable {
                 defer { keeper.stop() }
                 var nextSweep = clock()
                 var goesOn = false
+                var pace = VacuumPace()
                 while !pause(goesOn ? 1 : Chores.interval) {
                     do throws(StoreError) {
                         goesOn = false
@@ -65,7 +66,7 @@ public final class Chores: Sendable {
                         }
                         if try purge(committer, clock) {
                             goesOn = true
-                        } else if try vacuum(committer) {
+                        } else if try vacuum(committer, checkpointer, &pace) {
                             goesOn = true
                         }
                     } catch {
@@ -139,14 +140,24 @@ public final class Chores: Sendable {
         }
     }
 
-    private func vacuum(_ committer: GroupCommitter) throws(StoreError) -> Bool {
-        try steps { () throws(StoreError) in
-            let goesOn = try committer.perform { (session) throws(StoreError) in
+    private func vacuum(
+        _ committer: GroupCommitter, _ checkpointer: Checkpointer, _ pace: inout VacuumPace
+    ) throws(StoreError) -> Bool {
+        guard pace.isDue else { return false }
+        var outcome = WriteSession.VacuumOutcome.done
+        let goesOn = try steps { () throws(StoreError) in
+            outcome = try committer.perform { (session) throws(StoreError) in
                 try session.vacuum(microseconds: Chores.stepTime)
             }
-            if goesOn { TestPoint.vacuumCommitted.reached() }
-            return goesOn
+            guard case .goesOn = outcome else { return false }
+            TestPoint.vacuumCommitted.reached()
+            return true
         }
+        if case .scattered(let isSmall) = outcome {
+            let newest = try committer.perform { (session) throws(StoreError) in try session.newestRecord() }
+            if pace.isQuiet(newest: newest), isSmall { try checkpointer.compact() }
+        }
+        return goesOn
     }
 
     /// Takes steps for the length of a slice, with a rest behind each; false when nothing is left to do.
@@ -158,5 +169,25 @@ public final class Chores: Sendable {
             if pause(Chores.restFactor * (MonotonicInstant.now - began)) { return false }
         } while MonotonicInstant.now < end
         return true
+    }
+}
+
+/// When scattered free pages are looked at again, and whether so little is written that nobody minds a pause.
+private struct VacuumPace {
+    private var next = MonotonicInstant.now
+    private var newest: Int64 = .min
+
+    /// Microseconds between two looks.
+    private static let interval: Int64 = 1_000_000
+    /// Most records between two looks at which a pause is allowed.
+    private static let quiet: Int64 = 200
+
+    var isDue: Bool { next <= MonotonicInstant.now }
+
+    /// Whether few records came since the last look.
+    mutating func isQuiet(newest now: Int64) -> Bool {
+        defer { newest = now }
+        next = MonotonicInstant.now + VacuumPace.interval
+        return newest != .min && now - newest <= VacuumPace.quiet
     }
 }

@@ -130,7 +130,8 @@ extension WriteSession {
         }
     }
 
-    private func newestRecord() throws(StoreError) -> Int64 {
+    /// The id of the newest record; 0 when there is none.
+    public func newestRecord() throws(StoreError) -> Int64 {
         guard try statements.newestRecord.step() else { return 0 }
         defer { statements.newestRecord.reset() }
         return statements.newestRecord.int(0)
@@ -138,21 +139,41 @@ extension WriteSession {
 
     /// Free pages that the file may keep for the next records: 16 MiB, or a twentieth of the file.
     private static let keptPages: Int64 = 4_096
+    /// Pages in use up to which all may be written anew at once: 16 MiB, some 60 ms.
+    private static let compactPages: Int64 = 4_096
+    /// Pages that a step takes off at least, unless they lie scattered. To find a given page in the list of free ones,
+    /// SQLite reads the list; what was freed last, usually the end of the file, it finds at once, but anything else
+    /// after up to milliseconds.
+    private static let fewestPages = 4
+
+    /// What a step of the vacuum has found.
+    public enum VacuumOutcome: Sendable {
+        /// Few free pages are left.
+        case done
+        /// There is more to take off.
+        case goesOn
+        /// The free pages lie scattered; writing everything anew is cheaper, if little is in use.
+        case scattered(isSmall: Bool)
+    }
 
     /// Takes free pages off the end of the file, moving what lies behind them (https://sqlite.org/pragma.html
-    /// #pragma_incremental_vacuum); the file itself gets shorter with the next checkpoint. False when few are left.
+    /// #pragma_incremental_vacuum); the file itself gets shorter with the next checkpoint.
     ///
     /// - Parameter microseconds: time after which the step ends.
-    public func vacuum(microseconds: Int64) throws(StoreError) -> Bool {
+    public func vacuum(microseconds: Int64) throws(StoreError) -> VacuumOutcome {
         let deadline = MonotonicInstant.now + microseconds
+        var count = 0
+        var isSmall = false
         repeat {
             let free = try number(statements.freePages)
-            let kept = max(WriteSession.keptPages, try number(statements.allPages) / 20)
-            guard free > kept else { return false }
+            let all = try number(statements.allPages)
+            guard free > max(WriteSession.keptPages, all / 20) else { return .done }
+            isSmall = all - free <= WriteSession.compactPages
             try statements.vacuum.run()
             TestPoint.vacuumStep.reached()
+            count += 1
         } while MonotonicInstant.now < deadline
-        return true
+        return count < WriteSession.fewestPages ? .scattered(isSmall: isSmall) : .goesOn
     }
 
     private func number(_ statement: SQLiteStatement) throws(StoreError) -> Int64 {

@@ -119,6 +119,6 @@ struct WriteStatements {
         touchLogState = try connection.prepare("UPDATE log_state SET indexed_through = indexed_through")
         freePages = try connection.prepare("PRAGMA freelist_count")
         allPages = try connection.prepare("PRAGMA page_count")
-        vacuum = try connection.prepare("PRAGMA incremental_vacuum(16)")
+        vacuum = try connection.prepare("PRAGMA incremental_vacuum(1)")
     }
 }

@@ -15,7 +15,7 @@ from client import Client, expect, instant, producer
 from hooks import Hooks
 from stack import Stack
 from test_crash import RETRY
-from test_deletion import again, ask_store, fill, records, wait_until
+from test_deletion import HOT, again, ask_store, fill, records, wait_until
 from wire import ConnectionClosed
 
 pytestmark = pytest.mark.timeout(120)
@@ -244,7 +244,7 @@ def test_kill_in_a_purge(ground: Ground, point: str, passes: int) -> None:
 @pytest.mark.parametrize(("point", "passes"), [("vacuum.step", 1), ("vacuum.step", 4), ("vacuum.committed", 1), ("vacuum.committed", 2)])
 def test_kill_while_space_returns(ground: Ground, point: str, passes: int) -> None:
     """The file is whole and gets short all the same."""
-    hooks, stack, http = ground.start()
+    hooks, stack, http = ground.start(**HOT)
     fill(stack, "big", 24, os.urandom(3_000_000))
     content = os.urandom(2_000_000)
     http.create("behind", "application/octet-stream", content)

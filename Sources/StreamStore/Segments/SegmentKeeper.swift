@@ -32,7 +32,7 @@ final class SegmentKeeper: Sendable {
                             try rotator.removeOrphans(storage) { isStopping }
                             isSwept = true
                         }
-                        try rotate(rotator, storage, committer, limits, clock)
+                        try rotate(rotator, storage, committer, clock)
                         try removeGarbage(rotator, storage, committer, clock)
                     } catch {
                         report(error)
@@ -72,17 +72,17 @@ final class SegmentKeeper: Sendable {
 
     private func rotate(
         _ rotator: SegmentRotator, _ storage: any SegmentStorage, _ committer: GroupCommitter,
-        _ limits: SegmentLimits, _ clock: @Sendable () -> Int64
+        _ clock: @Sendable () -> Int64
     ) throws(StoreError) {
         while !isStopping, let stream = try rotator.nextStream() {
             while !isStopping, let stored = try rotator.build(stream, now: clock()) {
                 try store(stored.0, stored.1, storage) { (segment) throws(StoreError) in
-                    try committer.perform { (session) throws(StoreError) in try session.add(segment, limits) }
+                    try committer.perform { (session) throws(StoreError) in try session.add(segment) }
                 }
                 TestPoint.segmentCommitted.reached()
             }
             try committer.perform { (session) throws(StoreError) in
-                try session.endRotation(of: stream, limits)
+                try session.endRotation(of: stream)
             }
             try merge(stream, rotator, storage, committer, clock)
         }

@@ -53,6 +53,7 @@ final class SegmentRotator {
             var ends: [UInt32] = []
             var end = start
             var isCut = false
+            var hotBytes: Int64 = 0
             try self.index.records(of: stream, from: start) { record in
                 // The record before may be there still, on its way out.
                 guard record.int(0) >= start else { return true }
@@ -73,17 +74,17 @@ final class SegmentRotator {
                 }
                 if boundaries.isEmpty { ends.append(base + UInt32(payload.count)) }
                 content.append(contentsOf: payload)
+                hotBytes += Int64(payload.count)
                 end = record.int(0) + record.int(1)
                 return true
             }
             let isFull = isCut || ends.count >= self.limits.messages || content.count >= self.limits.bytes
             guard !ends.isEmpty, isFull || state.closed else { return nil }
             if isJSON { content.append(UInt8(ascii: "]")) }
-            return (
-                SegmentRotator.describe(
-                    stream, start..<end, content, ends, tier: 0, appends: Int64(ends.count), newest: now),
-                content
-            )
+            var stored = SegmentRotator.describe(
+                stream, start..<end, content, ends, tier: 0, appends: Int64(ends.count), newest: now)
+            stored.hotBytes = hotBytes
+            return (stored, content)
         }
     }
 

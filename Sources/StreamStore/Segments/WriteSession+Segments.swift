@@ -20,6 +20,8 @@ struct StoredSegment: Sendable {
     /// A time, in milliseconds since 1970, at which its newest content was there already.
     var newest: Int64
     var ends: [UInt8]
+    /// Bytes of the records that it was made of; 0 for one that was merged.
+    var hotBytes: Int64 = 0
 }
 
 /// What the log knows of segments, changed in the transactions of the committing thread.
@@ -54,25 +56,25 @@ extension WriteSession {
         return hot.int(0) >= limits.messages || hot.int(1) >= limits.bytes
     }
 
-    /// Takes a stream off the queue if nothing of it is to be rotated now.
-    func endRotation(of stream: Int64, _ limits: SegmentLimits) throws(StoreError) {
-        if let state = try state(of: stream), try isRotating(state, limits) { return }
+    /// Takes a stream off the queue, behind a look that found nothing more to rotate; it may have been closed since.
+    func endRotation(of stream: Int64) throws(StoreError) {
+        if let state = try state(of: stream), state.closed, try coldEnd(of: state) < tail(of: state) {
+            return
+        }
         statements.segment.endRotation.bind(1, stream)
         try statements.segment.endRotation.run()
     }
 
     /// Records a segment that continues what is cold, in place of the hot records that it was made of; they are
     /// removed in steps, and looked at no more from here on. False when the stream has gone or gone on otherwise.
-    func add(_ stored: StoredSegment, _ limits: SegmentLimits) throws(StoreError) -> Bool {
+    func add(_ stored: StoredSegment) throws(StoreError) -> Bool {
         let segment = stored.segment
         guard let state = try state(of: segment.stream), try coldEnd(of: state) == segment.start else {
             return false
         }
         try insert(stored)
-        let brackets: Int64 = state.mediaType.isJSON ? 2 : 0
-        try addHot(segment.stream, messages: -stored.appends, bytes: brackets - segment.bytes)
+        try addHot(segment.stream, messages: -stored.appends, bytes: -stored.hotBytes)
         try queuePurge(of: segment.stream, below: segment.end)
-        try endRotation(of: segment.stream, limits)
         TestPoint.segmentRecorded.reached()
         return true
     }
@@ -135,11 +137,6 @@ extension WriteSession {
         guard try statements.findStreamByID.step() else { return nil }
         defer { statements.findStreamByID.reset() }
         return StreamState(row: statements.findStreamByID)
-    }
-
-    private func isRotating(_ state: StreamState, _ limits: SegmentLimits) throws(StoreError) -> Bool {
-        if state.closed { return try coldEnd(of: state) < tail(of: state) }
-        return try isFull(state.id, limits)
     }
 
     private func insert(_ stored: StoredSegment) throws(StoreError) {

@@ -60,9 +60,10 @@ public final class Chores: Sendable {
                         goesOn = false
                         try extendIndex(committer, limits)
                         try checkpointer.run()
-                        if clock() >= nextSweep {
-                            goesOn = try sweep(committer, clock)
-                            if !goesOn { nextSweep = clock() + Int64(sweepInterval * 1_000) }
+                        let now = clock()
+                        if now >= nextSweep {
+                            goesOn = try sweep(committer, now)
+                            if !goesOn { nextSweep = now + Int64(sweepInterval * 1_000) }
                         }
                         if try purge(committer, clock) {
                             goesOn = true
@@ -112,11 +113,8 @@ public final class Chores: Sendable {
         }
     }
 
-    private func sweep(
-        _ committer: GroupCommitter, _ clock: @Sendable () -> Int64
-    ) throws(StoreError) -> Bool {
-        let now = clock()
-        return try steps { () throws(StoreError) in
+    private func sweep(_ committer: GroupCommitter, _ now: Int64) throws(StoreError) -> Bool {
+        try steps { () throws(StoreError) in
             try committer.perform { (session) throws(StoreError) in
                 try session.sweep(
                     now: now, StepBudget(rows: Chores.sweepStep, microseconds: Chores.stepTime))

@@ -49,11 +49,14 @@ import Testing
         }
     }
 
-    /// Only a cut piece of a stream without an end may be kept by the proxy, and its header must come first.
+    /// Only a cut piece of a stream without an end, asked for by its incarnation, may be kept by the proxy, and the header
+    /// must come first.
     @Test func theProxyKeepsOnlyCutPieces() throws {
         let server = try Server(readChunk: 4)
-        try server.put("s", "abcdefgh")
-        try server.put("t", "abcdefgh", ["Stream-TTL": "1000"])
+        let id = try #require(try server.put("s", "abcdefgh")["Stream-Next-Offset"]?.prefix(16))
+        let limited = try server.put("t", "abcdefgh", ["Stream-TTL": "1000"])
+        let limitedID = try #require(limited["Stream-Next-Offset"]?.prefix(16))
+        let start = "s?offset=\(id)_0000000000000000"
         func seconds(_ path: String, _ headers: [String: String] = [:], stored: Bool = true) throws -> String?
         {
             var request = try Server.request(.get, path, headers)
@@ -64,12 +67,15 @@ import Testing
             #expect(try first < #require(names.firstIndex(of: "Cache-Control")))
             return answer["X-Accel-Expires"]
         }
-        #expect(try seconds("s") == "1")
-        #expect(try seconds("s", stored: false) == "0")
-        #expect(try seconds("s", ["Authorization": "x"]) == "0")
-        #expect(try seconds("s?offset=0000000000000000_0000000000000004") == "0")
+        #expect(try seconds(start) == "1")
+        #expect(try seconds(start, stored: false) == "0")
+        #expect(try seconds(start, ["Authorization": "x"]) == "0")
+        #expect(try seconds("s?offset=\(id)_0000000000000004") == "0")
+        for spelling in ["s", "s?offset=-1", "s?offset=0000000000000000_0000000000000001"] {
+            #expect(try seconds(spelling) == "0", "\(spelling)")
+        }
         #expect(try seconds("s?offset=now") == "0")
-        #expect(try seconds("t") == "0")
+        #expect(try seconds("t?offset=\(limitedID)_0000000000000000") == "0")
     }
 
     @Test func entityTags() throws {

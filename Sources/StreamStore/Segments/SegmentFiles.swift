@@ -61,9 +61,11 @@ public final class SegmentFiles: Sendable {
     }
 
     private func damaged(_ segment: Segment, _ what: String) -> StoreError {
-        StoreError(
+        let digits = Array("0123456789abcdef")
+        let checksum = String(segment.checksum.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
+        return StoreError(
             kind: .corrupt,
-            "\(storage.location(segment.key)) \(what): `durable-streams verify` says what is damaged, "
-                + "`durable-streams restore` brings it back from a backup")
+            "\(storage.location(segment.key)) \(what): put the file back from a copy of the data directory; "
+                + "`xxhsum -H2` of the right one is \(checksum)")
     }
 }

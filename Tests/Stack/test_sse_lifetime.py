@@ -153,6 +153,8 @@ def test_stalled_reader_is_cut_off(fresh_stack) -> None:
     (live,) = stack.processes("durable-streams-live")
     with EventSource(stack, "flood", "offset=now") as brisk, EventSource(stack, "flood", "offset=now") as lazy:
         lazy.control(), brisk.control()
+        # The first append has the worker connect to the live process.
+        brisk.until(client.append("flood", "text/plain", "first\n").offset)
         before = open_sockets(live)
         for _ in range(20):
             brisk.until(client.append("flood", "text/plain", b"x" * 999_999 + b"\n").offset)

@@ -10,6 +10,7 @@ import pytest
 from checks import CACHEABLE, check_empty, check_error, check_fixed, check_read, protocol_headers
 from client import ZERO, Client, at, expect, incarnation, instant, url
 from stack import Stack
+from test_deletion import ask_store, wait_until
 from wire import Response
 
 BIG = b"0123456789abcdef" * 10_000
@@ -186,11 +187,9 @@ def test_spellings_of_one_read(small: Client, path: str, query: str) -> None:
 def test_segment_file_is_never_a_hit(small_stack: Stack, small: Client, path: str, query: str) -> None:
     """What has moved into a file is sent from there, whole, under the headers of any other read."""
     tail = small.create(path, "application/octet-stream", BIG, Stream_Closed="true").offset
-    folder, query = small_stack.data_dir / "segments", query.format(at(tail, 0))
-    deadline = time.monotonic() + 10
-    while not any(file.stat().st_size == len(BIG) for file in folder.rglob(f"{incarnation(tail)}-*")):
-        assert time.monotonic() < deadline, "no file of it within 10 s"
-        time.sleep(0.05)
+    query = query.format(at(tail, 0))
+    recorded = f"SELECT count(*) FROM segment WHERE stream = {incarnation(tail)}"
+    wait_until(small_stack, lambda: ask_store(small_stack, recorded) == [1], "it has moved into a file")
     for _ in range(3):
         read = small.get(path, query)
         check_read(read, BIG, type="application/octet-stream", cache=CACHEABLE, next_offset=tail, closed=True)

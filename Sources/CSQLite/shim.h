@@ -9,6 +9,9 @@ static inline int ds_sqlite3_bind_text_transient(sqlite3_stmt *s, int i, const u
     return sqlite3_bind_text(s, i, n ? (const char *)p : "", n, SQLITE_TRANSIENT);
 }
 
+/* Codes that sqlite3.h computes are no constants in Swift. */
+static const int ds_sqlite3_ioerr_shmsize = SQLITE_IOERR_SHMSIZE;
+
 /* Variadic functions are not imported either. */
 static inline int ds_sqlite3_no_checkpoint_on_close(sqlite3 *db) {
     return sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)0);

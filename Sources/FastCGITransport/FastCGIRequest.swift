@@ -84,12 +84,15 @@ enum FastCGIRequest {
     }
 
     private static let fields: [(name: StaticString, field: HeaderField)] = [
+        ("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", .accessControlRequestHeaders),
         ("HTTP_AUTHORIZATION", .authorization), ("HTTP_CONTENT_ENCODING", .contentEncoding),
         ("HTTP_HOST", .host), ("HTTP_IF_NONE_MATCH", .ifNoneMatch), ("HTTP_PRODUCER_EPOCH", .producerEpoch),
         ("HTTP_PRODUCER_ID", .producerID), ("HTTP_PRODUCER_SEQ", .producerSequence),
         ("HTTP_STREAM_CLOSED", .streamClosed), ("HTTP_STREAM_EXPIRES_AT", .streamExpiresAt),
         ("HTTP_STREAM_FORK_OFFSET", .streamForkOffset), ("HTTP_STREAM_FORK_SUB_OFFSET", .streamForkSubOffset),
-        ("HTTP_STREAM_FORKED_FROM", .streamForkedFrom), ("HTTP_STREAM_SEQ", .streamSequence),
+        ("HTTP_STREAM_FORKED_FROM", .streamForkedFrom), ("HTTP_STREAM_RETENTION_AGE", .streamRetentionAge),
+        ("HTTP_STREAM_RETENTION_BYTES", .streamRetentionBytes),
+        ("HTTP_STREAM_RETENTION_MESSAGES", .streamRetentionMessages), ("HTTP_STREAM_SEQ", .streamSequence),
         ("HTTP_STREAM_TTL", .streamTTL),
     ]
 

@@ -15,6 +15,9 @@ public struct ServerProcess: Sendable {
     public let files: StoreFiles
     /// Writes to standard error.
     public let log: Logger
+    /// Whether there is room for more.
+    public let space: DiskSpace
+    private let failures: FailureLog
     private let name: String
 
     /// The supervisor hands the listening socket over as this descriptor, so that connections wait there while a
@@ -34,10 +37,15 @@ public struct ServerProcess: Sendable {
         layout = settings.layout
         files = StoreFiles(
             hotLog: layout.hotLog, writeLock: layout.writeLockFile, choresLock: layout.choresLockFile,
-            segments: layout.segmentsDirectory)
+            filesLock: layout.filesLockFile, segments: layout.segmentsDirectory)
         var log = Logger(label: name, factory: { StreamLogHandler.standardError(label: $0) })
         log.logLevel = Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info
         self.log = log
+        failures = FailureLog(log)
+        space = DiskSpace(path: layout.dataDirectory, highWater: settings.diskHighWater) {
+            [log] isLow, line in
+            if isLow { log.error("\(line)") } else { log.notice("\(line)") }
+        }
         // Threads inherit the block; one of them waits for the signals.
         var signals = ServerProcess.terminationSignals
         pthread_sigmask(SIG_BLOCK, &signals, nil)
@@ -55,36 +63,46 @@ public struct ServerProcess: Sendable {
     public func openCommitter(
         committed: @escaping @Sendable ([StreamChange]) -> Void
     ) throws(StoreError) -> GroupCommitter {
-        let log = log
+        let (log, failures) = (log, failures)
         return try GroupCommitter(
-            files,
+            files, space: space,
             hooks: GroupCommitter.Hooks(
                 committed: committed,
                 poisoned: { error in
                     log.critical("\(error): this process ends; its successor reads the log anew")
                     _exit(70)
                 },
-                failed: { log.error("\($0)") }))
+                failed: failures.report))
+    }
+
+    /// What is kept of streams that ask for nothing else.
+    public var retention: Retention {
+        Retention(
+            age: Int64(settings.retentionAge), bytes: Int64(settings.retentionBytes),
+            messages: Int64(settings.retentionMessages))
     }
 
     /// The service over a committer.
     public func makeService(_ committer: GroupCommitter) -> StreamService {
         // The live process makes this socket itself, and only when it is ready.
         let wakeSocket = layout.wakeSocket
-        let log = log
+        let (failures, space) = (failures, space)
         return StreamService(
             options: StreamService.Options(
                 maximumBody: settings.maxBodyBytes, readChunk: settings.readChunkBytes,
-                publicURL: settings.publicURL, clock: ServerProcess.milliseconds,
+                publicURL: settings.publicURL, retention: retention, clock: ServerProcess.milliseconds,
                 othersAreReady: {
                     let descriptor = ds_connect_unix(wakeSocket)
                     guard descriptor >= 0 else { return false }
                     close(descriptor)
                     return true
                 },
-                failed: { log.error("\($0)") }),
+                isSpaceLow: { space.isLow }, failed: failures.report),
             committer: committer)
     }
+
+    /// Logs a failure of the store.
+    public var report: @Sendable (StoreError) -> Void { failures.report }
 
     /// Calls `body` once, on a thread of its own, when the process is to end.
     public func onTermination(_ body: @escaping @Sendable () -> Void) {

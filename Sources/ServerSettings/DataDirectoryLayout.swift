@@ -23,6 +23,8 @@ public struct DataDirectoryLayout: Sendable, Equatable {
     public var writeLockFile: String { dataDirectory + "/write.lock" }
     /// Locked by the process that does the chores.
     public var choresLockFile: String { dataDirectory + "/chores.lock" }
+    /// Locked by whoever removes segment files, or needs them to stay for a while.
+    public var filesLockFile: String { dataDirectory + "/files.lock" }
     /// nginx's rendered configuration and temporary files.
     public var nginxDirectory: String { dataDirectory + "/nginx" }
     /// nginx's cache of catch-up reads.

@@ -90,6 +90,23 @@ public struct SettingKey: Sendable {
             "segment_max_bytes", .bytes(\.segmentMaxBytes, 1024...(1 << 30)), default: "4MiB", unit: "bytes",
             reason: "the same in bytes, and the size up to which small segments are merged"),
         SettingKey(
+            "retention_age", .integer(\.retentionAge, 0...9_007_199_254_740_991), default: "0",
+            unit: "seconds",
+            reason: "for how long content stays in streams created without Stream-Retention-Age; 0: for ever"),
+        SettingKey(
+            "retention_bytes", .bytes(\.retentionBytes, 0...(1 << 50)), default: "0", unit: "bytes",
+            reason:
+                "how many of the last bytes stay in streams created without Stream-Retention-Bytes; 0: all"),
+        SettingKey(
+            "retention_messages", .integer(\.retentionMessages, 0...9_007_199_254_740_991), default: "0",
+            unit: "messages",
+            reason:
+                "how many of the last messages stay in streams created without Stream-Retention-Messages; 0: all"
+        ),
+        SettingKey(
+            "disk_high_water", .integer(\.diskHighWater, 1...100), default: "95", unit: "percent",
+            reason: "use of the disk above which appends and creates get 507, before it is full; 100: off"),
+        SettingKey(
             "sweep_interval", .seconds(\.sweepInterval, 0.1...86400), default: "30", unit: "seconds",
             reason: "time between two rounds of chores such as removing expired streams"),
     ]

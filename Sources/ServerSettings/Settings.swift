@@ -34,6 +34,14 @@ public struct Settings: Sendable, Equatable {
     public internal(set) var segmentMaxMessages: Int
     /// Bytes in the hot part of a stream at which it moves into a segment file, 1 KiB...1 GiB.
     public internal(set) var segmentMaxBytes: Int
+    /// Seconds for which content stays in streams that ask for nothing else; 0: for ever.
+    public internal(set) var retentionAge: Int
+    /// Bytes that stay at the end of streams that ask for nothing else; 0: all.
+    public internal(set) var retentionBytes: Int
+    /// Messages that stay at the end of streams that ask for nothing else; 0: all.
+    public internal(set) var retentionMessages: Int
+    /// Percent of the disk in use above which appends are refused, 1...100; 100: never.
+    public internal(set) var diskHighWater: Int
     /// Seconds between two rounds of chores such as expiry, 0.1...86400.
     public internal(set) var sweepInterval: Double
 
@@ -60,6 +68,10 @@ public struct Settings: Sendable, Equatable {
         nginxPath = ""
         segmentMaxMessages = 0
         segmentMaxBytes = 0
+        retentionAge = 0
+        retentionBytes = 0
+        retentionMessages = 0
+        diskHighWater = 0
         sweepInterval = 0
     }
 

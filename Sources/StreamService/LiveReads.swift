@@ -94,10 +94,13 @@ public struct LiveReads: Sendable {
     ) -> Result<StreamPiece, ServiceError> {
         let limit = mode == .serverSentEvents ? LiveReads.eventLimit : service.options.readChunk
         do throws(ServiceError) {
-            return .success(
-                try service.reading { () throws(StoreError) in
-                    try reader.read(id: id, now: now, from: position, limit: limit)
-                })
+            let piece = try service.reading { () throws(StoreError) in
+                try reader.read(id: id, now: now, from: position, limit: limit)
+            }
+            guard position >= piece.state.earliest else {
+                throw ServiceError.offsetCut(piece.state.offset(piece.state.earliest))
+            }
+            return .success(piece)
         } catch {
             service.removeExpired(reader)
             return .failure(error)

@@ -27,9 +27,12 @@ enum ReadAnswers {
     ) throws(ServiceError) -> Int64? {
         switch offset {
         case .now: return nil
-        case .start: return 0
+        case .start: return state.earliest
         case .token(let token):
             guard token.incarnation == 0 || token.incarnation == state.incarnation else { throw .offsetGone }
+            guard token.position >= state.earliest else {
+                throw .offsetCut(state.offset(state.earliest))
+            }
             return token.position
         }
     }
@@ -38,9 +41,11 @@ enum ReadAnswers {
     static func piece(_ piece: StreamPiece, _ conditions: Conditions, now: Int64) -> ServiceResponse {
         let state = piece.state
         let next = state.offset(piece.end)
+        // The start of a stream that is no longer kept whole means other content with each cut.
+        let cut = conditions.start == nil && state.earliest > 0 ? state.offset(state.earliest) : nil
         let tag = EntityTag.text(
-            instance: state.id, start: conditions.start, end: next, reachesClosedTail: piece.reachesClosedTail
-        )
+            instance: state.instance, start: conditions.start ?? cut, end: next,
+            reachesClosedTail: piece.reachesClosedTail)
         let notModified =
             conditions.isTagged
             && conditions.ifNoneMatch.map { EntityTag.matches(ifNoneMatch: $0, tag: tag) } ?? false
@@ -57,7 +62,10 @@ enum ReadAnswers {
         if piece.reachesTail { response.add(HeaderName.streamUpToDate, fixed: "true") }
         if piece.reachesClosedTail { response.add(HeaderName.streamClosed, fixed: "true") }
         if let cursor = conditions.cursor { response.add(HeaderName.streamCursor, String(cursor)) }
-        if conditions.isTagged { response.add(HeaderName.entityTag, tag) }
+        if conditions.isTagged {
+            response.add(HeaderName.entityTag, tag)
+            if let cut { response.add(HeaderName.streamEarliestOffset, cut) }
+        }
         // Asked for again, `now` means something else.
         let keepable = conditions.isTagged && (!piece.isEmpty || piece.reachesClosedTail)
         if keepable {

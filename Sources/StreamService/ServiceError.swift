@@ -9,6 +9,8 @@ public struct ServiceError: Error, Equatable, Sendable {
     public let code: StaticString
     /// Helps the caller.
     public let message: StaticString
+    /// Where a stream begins of which the part asked for is no longer kept.
+    public private(set) var earliest: Offset?
 
     /// Names a refusal.
     public init(_ status: Int, _ code: StaticString, _ message: StaticString) {
@@ -37,6 +39,12 @@ public struct ServiceError: Error, Equatable, Sendable {
     static let offsetRequired = ServiceError(400, "OFFSET_REQUIRED", "a live read names its offset")
     static let offsetGone = ServiceError(
         410, "OFFSET_GONE", "the offset belongs to an earlier stream at this URL")
+    static func offsetCut(_ earliest: Offset) -> ServiceError {
+        var error = ServiceError(
+            410, "OFFSET_GONE", "what was before Stream-Earliest-Offset is no longer kept")
+        error.earliest = earliest
+        return error
+    }
     /// A refusal that transports find themselves.
     public static let headersTooLarge = ServiceError(
         431, "HEADERS_TOO_LARGE", "one header may have 8 KiB, all together 32 KiB")
@@ -54,6 +62,9 @@ public struct ServiceError: Error, Equatable, Sendable {
         400, "EXPIRES_AT_INVALID", "Stream-Expires-At is an RFC 3339 date-time with a zone")
     static let lifetimeTwice = ServiceError(
         400, "EXPIRY_CONFLICT", "give Stream-TTL or Stream-Expires-At, not both")
+    static let retentionInvalid = ServiceError(
+        400, "RETENTION_INVALID",
+        "Stream-Retention-Age, -Bytes and -Messages are whole numbers without sign or leading zeros")
     static let forkHeaderAlone = ServiceError(
         400, "FORK_INVALID", "Stream-Fork-Offset and Stream-Fork-Sub-Offset need Stream-Forked-From")
     static let forkOffsetInvalid = ServiceError(
@@ -130,6 +141,7 @@ extension ServiceResponse {
         case 503, 507: add("Retry-After", fixed: "5")
         default: break
         }
+        if let earliest = error.earliest { add(HeaderName.streamEarliestOffset, earliest) }
         body = Array(#"{"error":{"code":"\#(error.code)","message":"\#(error.message)"}}"#.utf8)
     }
 }

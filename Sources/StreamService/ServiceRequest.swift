@@ -32,13 +32,15 @@ public enum Method: Equatable, Sendable {
 
 /// The request headers that the service looks at.
 public enum HeaderField: CaseIterable, Sendable {
-    case authorization, contentEncoding, contentType, host, ifNoneMatch, producerEpoch, producerID
-    case producerSequence, streamClosed, streamExpiresAt, streamForkOffset, streamForkSubOffset
-    case streamForkedFrom, streamSequence, streamTTL
+    case accessControlRequestHeaders, authorization, contentEncoding, contentType, host, ifNoneMatch
+    case producerEpoch, producerID, producerSequence, streamClosed, streamExpiresAt, streamForkOffset
+    case streamForkSubOffset, streamForkedFrom, streamRetentionAge, streamRetentionBytes
+    case streamRetentionMessages, streamSequence, streamTTL
 
     /// The field's name in lower case.
     public var name: String {
         switch self {
+        case .accessControlRequestHeaders: "access-control-request-headers"
         case .authorization: "authorization"
         case .contentEncoding: "content-encoding"
         case .contentType: "content-type"
@@ -52,6 +54,9 @@ public enum HeaderField: CaseIterable, Sendable {
         case .streamForkOffset: "stream-fork-offset"
         case .streamForkSubOffset: "stream-fork-sub-offset"
         case .streamForkedFrom: "stream-forked-from"
+        case .streamRetentionAge: "stream-retention-age"
+        case .streamRetentionBytes: "stream-retention-bytes"
+        case .streamRetentionMessages: "stream-retention-messages"
         case .streamSequence: "stream-seq"
         case .streamTTL: "stream-ttl"
         }

@@ -81,7 +81,11 @@ enum HeaderName {
     static let streamClosed: StaticString = "Stream-Closed"
     static let streamCursor: StaticString = "Stream-Cursor"
     static let streamExpiresAt: StaticString = "Stream-Expires-At"
+    static let streamEarliestOffset: StaticString = "Stream-Earliest-Offset"
     static let streamNextOffset: StaticString = "Stream-Next-Offset"
+    static let streamRetentionAge: StaticString = "Stream-Retention-Age"
+    static let streamRetentionBytes: StaticString = "Stream-Retention-Bytes"
+    static let streamRetentionMessages: StaticString = "Stream-Retention-Messages"
     static let streamTTL: StaticString = "Stream-TTL"
     static let streamUpToDate: StaticString = "Stream-Up-To-Date"
 }

@@ -37,6 +37,7 @@ extension StreamService {
                 case .gone: throw .streamGone
                 case .invalidJSON: throw .jsonInvalid
                 case .emptyArray: throw .jsonEmpty
+                case .full: throw .storageFull
                 case .accepted(let tail, let closed):
                     let producer = append.conditions.producer
                     return StreamService.appended(

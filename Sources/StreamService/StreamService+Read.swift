@@ -42,7 +42,9 @@ extension StreamService {
             // When nginx asks whether its copy still holds, only that question counts; it compares the
             // client's own tags itself.
             ifNoneMatch: request.cacheEntityTag ?? request.headers[.ifNoneMatch],
-            isPrivate: request.headers[.authorization] != nil, mayBeStored: request.mayBeStored, cursor: nil)
+            isPrivate: request.headers[.authorization] != nil,
+            mayBeStored: request.mayBeStored && !options.isSpaceLow(),
+            cursor: nil)
         return ReadAnswers.piece(piece, conditions, now: now)
     }
 
@@ -61,6 +63,7 @@ extension StreamService {
         case .window(let seconds): response.add(HeaderName.streamTTL, String(seconds))
         case .until(_, let text): response.add(HeaderName.streamExpiresAt, text)
         }
+        StreamService.show(state, beside: options.retention, in: &response)
         response.add(HeaderName.cacheControl, fixed: "no-store")
         response.sendsLength = false
         return response

@@ -9,6 +9,7 @@ extension StreamService {
         let headers = request.headers
         let lifetime = try StreamService.lifetime(headers)
         let fork = try StreamService.fork(headers)
+        let retention = try StreamService.retention(headers)
         try checkBody(request)
         var contentType = headers[.contentType].flatMap { MediaType(contentType: $0).isWellFormed ? $0 : nil }
         let body: PreparedBody
@@ -21,7 +22,7 @@ extension StreamService {
         let create = CreateRequest(
             name: name, contentType: contentType, lifetime: lifetime,
             closed: headers[.streamClosed].map { NumberGrammar.isTrue($0) } ?? false, body: body,
-            now: options.clock(), fork: fork)
+            now: options.clock(), fork: fork, retention: retention, retentionDefaults: options.retention)
         let location = origin(of: request) + request.target.path
         TestPoint.createSubmitted.reached()
         committer.submit(weight: request.body.count, completeOn: respond.completions) {
@@ -38,10 +39,12 @@ extension StreamService {
                 case .conflict: throw .streamExists
                 case .gone: throw .nameHeld
                 case .invalidJSON: throw .jsonInvalid
+                case .full: throw .storageFull
                 case .sourceAbsent: throw .noSource
                 case .sourceGone: throw .sourceGone
                 case .sourceMediaType: throw .sourceMediaType
                 case .forkOffset: throw .forkOffsetBeyond
+                case .forkOffsetGone(let earliest): throw .offsetCut(earliest)
                 case .forkSubOffset: throw .forkSubOffsetBeyond
                 }
             }

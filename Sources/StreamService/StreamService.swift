@@ -11,24 +11,32 @@ public final class StreamService: Sendable {
         public var readChunk: Int
         /// `https://host[:port]` that clients use; nil: taken from each request.
         public var publicURL: String?
+        /// What is kept of streams that ask for nothing else.
+        public var retention: Retention
         /// Milliseconds since 1970.
         public var clock: @Sendable () -> Int64
         /// Whether the processes beside this one take requests, for `/readyz`.
         public var othersAreReady: @Sendable () -> Bool
+        /// Whether the disk is too full for nginx to keep copies there.
+        public var isSpaceLow: @Sendable () -> Bool
         /// Hears of reads that failed for a reason that the operator should know.
         public var failed: @Sendable (StoreError) -> Void
 
         /// Collects the options.
         public init(
-            maximumBody: Int, readChunk: Int, publicURL: String?, clock: @escaping @Sendable () -> Int64,
+            maximumBody: Int, readChunk: Int, publicURL: String?, retention: Retention = Retention(),
+            clock: @escaping @Sendable () -> Int64,
             othersAreReady: @escaping @Sendable () -> Bool = { true },
+            isSpaceLow: @escaping @Sendable () -> Bool = { false },
             failed: @escaping @Sendable (StoreError) -> Void = { _ in }
         ) {
             self.maximumBody = maximumBody
             self.readChunk = readChunk
             self.publicURL = publicURL
+            self.retention = retention
             self.clock = clock
             self.othersAreReady = othersAreReady
+            self.isSpaceLow = isSpaceLow
             self.failed = failed
         }
     }
@@ -64,7 +72,7 @@ public final class StreamService: Sendable {
         let respond = Reply(completions: completions, send: respond)
         do throws(ServiceError) {
             if request.method == .options {
-                respond(StreamService.preflight)
+                respond(StreamService.preflight(for: request.headers))
                 return
             }
             if let rejection = request.rejection { throw rejection }
@@ -175,7 +183,10 @@ public final class StreamService: Sendable {
         return response
     }
 
-    private static var preflight: ServiceResponse {
+    private static func preflight(for headers: RequestHeaders) -> ServiceResponse {
+        // The protocol's list is said to everybody; what goes beyond it, to who asks for that.
+        let asksForRetention =
+            headers[.accessControlRequestHeaders]?.lowercased().contains("stream-retention-") ?? false
         var response = ServiceResponse(status: 204)
         response.add("Access-Control-Allow-Methods", fixed: "GET, POST, PUT, DELETE, HEAD, OPTIONS")
         response.add(
@@ -184,7 +195,7 @@ public final class StreamService: Sendable {
             Accept, Authorization, Cache-Control, Content-Type, If-None-Match, Last-Event-ID, Stream-Seq, \
             Stream-TTL, Stream-Expires-At, Stream-Closed, Stream-Forked-From, Stream-Fork-Offset, \
             Stream-Fork-Sub-Offset, Producer-Id, Producer-Epoch, Producer-Seq
-            """)
+            """ + (asksForRetention ? ", \(StreamService.retentionHeaders)" : ""))
         response.add("Access-Control-Max-Age", fixed: "86400")
         return response
     }

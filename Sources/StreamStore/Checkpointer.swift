@@ -13,6 +13,7 @@ final class Checkpointer {
     private let dataVersion: SQLiteStatement
     private let lock: FileLock
     private var lastVersion: Int64?
+    private var restartAbove = Checkpointer.restartAbove
 
     /// Pages in the log above which writers pause for a moment, so that it can begin anew: 16 MiB.
     ///
@@ -38,7 +39,7 @@ final class Checkpointer {
             return
         }
         guard try currentVersion() != lastVersion else { return }
-        guard try copy() > Checkpointer.restartAbove else { return }
+        guard try copy() > restartAbove else { return }
         // SQLite syncs the database only once everything is copied, which under load is when writers wait. So most of it
         // is synced before, and what was committed meanwhile copied, so that little is left by then.
         try sync()
@@ -46,7 +47,9 @@ final class Checkpointer {
             _ = try copy()
             try sync()
         }
-        try restart(SQLITE_CHECKPOINT_RESTART)
+        // A reader that takes its time, such as a backup, must not make writers wait again and again.
+        let frames = try restart(SQLITE_CHECKPOINT_RESTART)
+        restartAbove = Checkpointer.restartAbove + (frames ?? 0)
     }
 
     private func sync() throws(StoreError) {
@@ -55,7 +58,7 @@ final class Checkpointer {
     }
 
     private func copy() throws(StoreError) -> Int32 {
-        let frames = try checkpoint(SQLITE_CHECKPOINT_PASSIVE)
+        let (frames, _) = try checkpoint(SQLITE_CHECKPOINT_PASSIVE)
         // Read behind the checkpoint: only what is committed from here on makes the next one safe.
         lastVersion = try currentVersion()
         return frames
@@ -70,15 +73,17 @@ final class Checkpointer {
     }
 
     /// Copies everything and empties the log, when the process ends.
-    func finish() throws(StoreError) { try restart(SQLITE_CHECKPOINT_TRUNCATE) }
+    func finish() throws(StoreError) { _ = try restart(SQLITE_CHECKPOINT_TRUNCATE) }
 
-    private func restart(_ mode: Int32) throws(StoreError) {
+    /// Gives the number of frames in the log if readers have held it up.
+    private func restart(_ mode: Int32) throws(StoreError) -> Int32? {
         try lock.lock()
         defer { lock.unlock() }
         // Readers of old frames hold this up; a tenth of a second is more than they need.
         sqlite3_busy_timeout(connection.handle, 100)
-        _ = try checkpoint(mode)
+        let (frames, isHeldUp) = try checkpoint(mode)
         lastVersion = try currentVersion()
+        return isHeldUp ? frames : nil
     }
 
     private func currentVersion() throws(StoreError) -> Int64 {
@@ -87,13 +92,13 @@ final class Checkpointer {
         return dataVersion.int(0)
     }
 
-    /// Gives the number of frames in the log.
-    private func checkpoint(_ mode: Int32) throws(StoreError) -> Int32 {
+    /// Gives the number of frames in the log, and whether somebody who uses it has held this up.
+    private func checkpoint(_ mode: Int32) throws(StoreError) -> (frames: Int32, isHeldUp: Bool) {
         var frames: Int32 = 0
         let code = sqlite3_wal_checkpoint_v2(connection.handle, nil, mode, &frames, nil)
         guard code == SQLITE_OK || code & 0xFF == SQLITE_BUSY else {
             throw StoreError(code, "checkpoint", connection.handle)
         }
-        return frames
+        return (frames, code != SQLITE_OK)
     }
 }

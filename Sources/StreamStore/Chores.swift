@@ -35,11 +35,13 @@ public final class Chores: Sendable {
     /// - Parameters:
     ///   - sweepInterval: seconds between searches for expired streams.
     ///   - segmentLimits: how large the hot part of a stream may get.
+    ///   - retention: what is kept of streams that ask for nothing else.
     ///   - clock: milliseconds since 1970.
     ///   - report: takes failures; the chores go on.
     public init(
         _ files: StoreFiles, committer: GroupCommitter, sweepInterval: Double,
-        segmentLimits limits: SegmentLimits = SegmentLimits(), clock: @escaping @Sendable () -> Int64,
+        segmentLimits limits: SegmentLimits = SegmentLimits(), retention: Retention = Retention(),
+        clock: @escaping @Sendable () -> Int64,
         report: @escaping @Sendable (StoreError) -> Void
     ) throws(StoreError) {
         let chores = try FileLock(path: files.choresLock)
@@ -50,7 +52,8 @@ public final class Chores: Sendable {
             defer { chores.unlock() }
             do throws(StoreError) {
                 let checkpointer = try Checkpointer(files)
-                let keeper = try SegmentKeeper(files, committer, limits, clock: clock, report: report)
+                let keeper = try SegmentKeeper(
+                    files, committer, limits, retention, clock: clock, report: report)
                 defer { keeper.stop() }
                 var nextSweep = clock()
                 var goesOn = false

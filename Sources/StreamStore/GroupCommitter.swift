@@ -40,13 +40,15 @@ public final class GroupCommitter: Sendable {
     private static let groupBytes = 16 << 20
 
     /// Opens the hot log, making it at the first start, and starts the thread that commits.
-    public init(_ files: StoreFiles, hooks: Hooks) throws(StoreError) {
+    ///
+    /// - Parameter space: says whether there is room for more; nil: there always is.
+    public init(_ files: StoreFiles, space: DiskSpace? = nil, hooks: Hooks) throws(StoreError) {
         self.hooks = hooks
         let lock = try FileLock(path: files.writeLock)
         // Two processes may make the same new file at once.
         try lock.lock()
         defer { lock.unlock() }
-        let session = try WriteSession(files)
+        let session = try WriteSession(files, space)
         Schema.extendLog(files)
         // The session goes to its thread and is used there alone.
         nonisolated(unsafe) let owned = session

@@ -56,6 +56,16 @@ final class SQLiteConnection {
         guard code == SQLITE_OK else { throw StoreError(code, sql, handle) }
     }
 
+    /// The number in the first column of the first row; 0 when there is none.
+    func number(_ sql: String) throws(StoreError) -> Int64 {
+        var prepared: OpaquePointer?
+        let code = sqlite3_prepare_v2(handle, sql, -1, &prepared, nil)
+        guard let prepared, code == SQLITE_OK else { throw StoreError(code, "prepare \(sql)", handle) }
+        defer { sqlite3_finalize(prepared) }
+        let statement = SQLiteStatement(handle: prepared)
+        return try statement.step() ? statement.int(0) : 0
+    }
+
     /// Runs a read in one consistent view of the database.
     func readTransaction<T>(
         begin: SQLiteStatement, commit: SQLiteStatement, _ body: () throws(StoreError) -> T

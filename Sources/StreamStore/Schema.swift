@@ -8,9 +8,25 @@ import Glibc
 /// pages; `RecordIndex` leads from a stream and a position to its record.
 enum Schema {
     /// Kept in `user_version`; a file of a higher one is refused.
-    static let version: Int64 = 1
+    static var version: Int64 { Int64(migrations.count) }
 
-    static let statements = """
+    /// What leads from each version to the next; a new file goes through all of them. One that was released is never
+    /// changed.
+    private static let migrations = [firstVersion, retention]
+
+    /// 2: what is no longer kept of a stream, and how often the data were restored from a copy.
+    private static let retention = """
+        ALTER TABLE stream ADD COLUMN earliest INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE stream ADD COLUMN retention_age INTEGER;
+        ALTER TABLE stream ADD COLUMN retention_bytes INTEGER;
+        ALTER TABLE stream ADD COLUMN retention_messages INTEGER;
+        ALTER TABLE stream ADD COLUMN retention_due INTEGER;
+        CREATE INDEX stream_by_retention ON stream (retention_due) WHERE retention_due IS NOT NULL;
+        CREATE INDEX stream_by_source ON stream (source) WHERE source IS NOT NULL;
+        ALTER TABLE log_state ADD COLUMN restores INTEGER NOT NULL DEFAULT 0;
+        """
+
+    private static let firstVersion = """
         CREATE TABLE stream (
             id INTEGER PRIMARY KEY AUTOINCREMENT,
             incarnation INTEGER NOT NULL,
@@ -88,7 +104,6 @@ enum Schema {
             below INTEGER NOT NULL,
             PRIMARY KEY (through, stream)
         ) STRICT, WITHOUT ROWID;
-        PRAGMA user_version = 1;
         """
 
     /// Opens the hot log for writing, making it at the first start.
@@ -104,6 +119,20 @@ enum Schema {
         // Checkpoints run off the commit path, in `Checkpointer`.
         try connection.execute("PRAGMA wal_autocheckpoint = 0")
         try connection.execute("PRAGMA cache_size = -8192")
+        let found = try checkedVersion(connection, files)
+        if found < version {
+            try migrate(connection)
+            if found == 0 { syncFolder(of: files.hotLog) }
+        }
+        return connection
+    }
+
+    /// The version of the file.
+    ///
+    /// - Throws: `newerSchema` when this program doesn't know it.
+    static func checkedVersion(
+        _ connection: SQLiteConnection, _ files: StoreFiles
+    ) throws(StoreError) -> Int64 {
         let found = try userVersion(connection)
         guard found <= version else {
             throw StoreError(
@@ -111,18 +140,19 @@ enum Schema {
                 "\(files.hotLog) has schema version \(found), this program knows up to \(version): "
                     + "start the version that wrote it, or a newer one")
         }
-        if found == 0 {
-            try connection.execute("BEGIN IMMEDIATE")
-            do throws(StoreError) {
-                if try userVersion(connection) == 0 { try connection.execute(statements) }
-                try connection.execute("COMMIT")
-            } catch {
-                connection.rollback()
-                throw error
-            }
-            syncFolder(of: files.hotLog)
+        return found
+    }
+
+    /// All steps in one transaction; another process may have taken them meanwhile.
+    private static func migrate(_ connection: SQLiteConnection) throws(StoreError) {
+        try connection.execute("BEGIN IMMEDIATE")
+        do throws(StoreError) {
+            for step in migrations[Int(try userVersion(connection))...] { try connection.execute(step) }
+            try connection.execute("PRAGMA user_version = \(version); COMMIT")
+        } catch {
+            connection.rollback()
+            throw error
         }
-        return connection
     }
 
     /// Bytes that the write-ahead log has from the start.
@@ -157,10 +187,7 @@ enum Schema {
     }
 
     private static func userVersion(_ connection: SQLiteConnection) throws(StoreError) -> Int64 {
-        let statement = try connection.prepare("PRAGMA user_version")
-        guard try statement.step() else { return 0 }
-        defer { statement.reset() }
-        return statement.int(0)
+        try connection.number("PRAGMA user_version")
     }
 
     /// A new file is only durable once its folder entry is (fsync(2)).
@@ -181,16 +208,19 @@ public struct StoreFiles: Sendable {
     public let writeLock: String
     /// Locked by the one process that does the chores.
     public let choresLock: String
+    /// Locked by whoever removes segment files, or needs them to stay for a while.
+    public let filesLock: String
     /// The immutable segments.
     public let segments: SegmentFiles
 
     /// Names the files.
     ///
     /// - Parameter segments: the folder of the segments.
-    public init(hotLog: String, writeLock: String, choresLock: String, segments: String) {
+    public init(hotLog: String, writeLock: String, choresLock: String, filesLock: String, segments: String) {
         self.hotLog = hotLog
         self.writeLock = writeLock
         self.choresLock = choresLock
+        self.filesLock = filesLock
         self.segments = SegmentFiles(SegmentFolder(path: segments))
     }
 }

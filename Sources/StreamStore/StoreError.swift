@@ -33,6 +33,8 @@ public struct StoreError: Error, CustomStringConvertible {
     init(_ code: Int32, _ operation: String, _ database: OpaquePointer?) {
         self.code = code
         switch code & 0xFF {
+        // The index of the write-ahead log could not grow; nothing was begun yet.
+        case _ where code == ds_sqlite3_ioerr_shmsize: kind = .full
         case SQLITE_FULL: kind = .full
         case SQLITE_IOERR, SQLITE_CORRUPT, SQLITE_NOTADB: kind = .inputOutput
         default: kind = .failed

@@ -35,6 +35,7 @@ public final class StoreReader {
     private let index: RecordIndex
     private let segments: SegmentIndex
     private let segmentFiles: SegmentFiles
+    private let restores: Int64
 
     private var expired: StreamName?
 
@@ -56,6 +57,7 @@ public final class StoreReader {
         index = try RecordIndex(connection)
         segments = try SegmentIndex(connection)
         segmentFiles = files.segments
+        restores = try connection.number("SELECT restores FROM log_state")
     }
 
     /// Finds a stream and its tail.
@@ -95,7 +97,8 @@ public final class StoreReader {
         }
     }
 
-    /// Reads a piece of the very stream that has this id; one created later at the same name has another.
+    /// Reads a piece of the very stream that has this id; one created later at the same name has another. A position
+    /// before what is kept gives an empty piece.
     public func read(id: Int64, now: Int64, from position: Int64, limit: Int) throws(StoreError) -> Presence<
         StreamPiece
     > {
@@ -119,8 +122,9 @@ public final class StoreReader {
     private func state(_ statement: SQLiteStatement, now: Int64) throws(StoreError) -> Presence<StreamState> {
         guard try statement.step() else { return .absent }
         defer { statement.reset() }
-        let state = StreamState(row: statement)
+        var state = StreamState(row: statement)
         if state.softDeleted { return .gone }
+        state.restores = restores
         guard state.isExpired(at: now) else { return .present(state) }
         expired = state.name
         return state.forks > 0 ? .gone : .absent
@@ -129,7 +133,7 @@ public final class StoreReader {
     private func tail(of state: StreamState) throws(StoreError) -> Int64 {
         try index.refresh()
         if let hot = try index.tail(of: state.id) { return hot }
-        return try segments.end(of: state.id) ?? state.basePosition
+        return max(try segments.end(of: state.id) ?? 0, state.emptyTail)
     }
 
     private func piece(
@@ -137,6 +141,9 @@ public final class StoreReader {
     ) throws(StoreError) -> StreamPiece {
         // A position that was never given out counts as the tail (PROTOCOL section 2.5).
         let start = min(start, tail)
+        guard start >= state.earliest else {
+            return StreamPiece(state: state, start: start, end: start, tail: tail, content: [])
+        }
         var assembly = PieceAssembly(isJSON: state.mediaType.isJSON, start: start, limit: limit)
         for part in try parts(of: state, tail: tail, from: start) where !assembly.isFull {
             try add(part, to: &assembly)
@@ -183,7 +190,8 @@ extension StoreReader {
     private func file(
         of state: StreamState, tail: Int64, from start: Int64, limit: Int
     ) throws(StoreError) -> StreamPiece? {
-        guard start < tail, let part = try parts(of: state, tail: tail, from: start).first,
+        guard start < tail, start >= state.earliest,
+            let part = try parts(of: state, tail: tail, from: start).first,
             let segment = try segments.segment(of: part.stream, at: start), segment.start == start,
             segment.end <= part.end, segment.bytes >= limit / 4,
             segment.bytes <= max(Int64(limit), StoreReader.fileLimit)

@@ -50,6 +50,12 @@ public struct StreamState: Equatable, Sendable {
     public var lastSequence: String?
     /// The position before the first record.
     public var basePosition: Int64
+    /// The position before the first unit that is still kept; nothing before it can be read.
+    public var earliest: Int64
+    /// What it asked for at its creation.
+    public var retention: Retention
+    /// How often the store was restored from a copy; part of what entity tags know a stream by.
+    public var restores: Int64 = 0
     /// Removed by its owner while forks still need its data.
     public var softDeleted: Bool
     /// How many existing forks name this stream as their direct source.
@@ -59,8 +65,17 @@ public struct StreamState: Equatable, Sendable {
     /// Whether the lifetime came from the source.
     public var lifetimeIsInherited: Bool
 
+    /// What entity tags know the stream by: after a restore other content may come to lie at the same positions.
+    public var instance: Int64 { id + restores * StreamState.idsOfRestore }
+
+    /// Ids that a restore leaves out, since they may have been given behind the copy.
+    static let idsOfRestore: Int64 = 1_000_000_000
+
     /// Whether the stream has ended at a time (milliseconds since 1970).
     public func isExpired(at now: Int64) -> Bool { deadline.map { now >= $0 } ?? false }
+
+    /// Where a stream without records and segments ends: behind what was inherited, and behind what was given up.
+    var emptyTail: Int64 { max(basePosition, earliest) }
 
     /// An offset of this stream.
     public func offset(_ position: Int64) -> Offset { Offset(incarnation: incarnation, position: position) }
@@ -76,7 +91,8 @@ public struct StreamState: Equatable, Sendable {
     static let columns = """
         id, incarnation, name, content_type, closed, closed_producer, closed_epoch, closed_sequence,
         ttl, expires_at, expires_at_text, deadline, last_sequence, base_position, soft_deleted, forks,
-        expiry_inherited, source, source_path, fork_offset, fork_sub_offset
+        expiry_inherited, source, source_path, fork_offset, fork_sub_offset,
+        earliest, retention_age, retention_bytes, retention_messages
         """
 
     /// Reads the columns named by `columns`.
@@ -107,6 +123,9 @@ public struct StreamState: Equatable, Sendable {
             fork = ForkLink(
                 source: source, sourceName: row.text(18), offset: row.text(19), subOffset: row.int(20))
         }
+        earliest = row.int(21)
+        retention = Retention(
+            age: row.optionalInt(22), bytes: row.optionalInt(23), messages: row.optionalInt(24))
     }
 
     init(
@@ -122,6 +141,8 @@ public struct StreamState: Equatable, Sendable {
         self.lifetime = lifetime
         self.deadline = deadline
         basePosition = 0
+        earliest = 0
+        retention = Retention()
         softDeleted = false
         forks = 0
         lifetimeIsInherited = false

@@ -37,13 +37,20 @@ public struct CreateRequest: Sendable {
     public var now: Int64
     /// What it is a fork of.
     public var fork: ForkRequest?
+    /// How much of it is to be kept.
+    public var retention: Retention
+    /// The server's default of that.
+    public var retentionDefaults: Retention
 
     /// Collects the parts.
     public init(
         name: StreamName, contentType: String?, lifetime: Lifetime, closed: Bool, body: PreparedBody,
-        now: Int64, fork: ForkRequest? = nil
+        now: Int64, fork: ForkRequest? = nil, retention: Retention = Retention(),
+        retentionDefaults: Retention = Retention()
     ) {
         self.fork = fork
+        self.retention = retention
+        self.retentionDefaults = retentionDefaults
         self.name = name
         self.contentType = contentType
         self.lifetime = lifetime
@@ -65,6 +72,8 @@ public enum CreateOutcome: Sendable {
     case gone
     /// The body is not valid JSON.
     case invalidJSON
+    /// The disk is too full for a new stream.
+    case full
     /// There is no source.
     case sourceAbsent
     /// The source is soft-deleted.
@@ -73,6 +82,8 @@ public enum CreateOutcome: Sendable {
     case sourceMediaType
     /// The fork offset is beyond the source's tail, or of another incarnation.
     case forkOffset
+    /// The fork offset is before what the source still keeps, which begins there.
+    case forkOffsetGone(earliest: Offset)
     /// The sub-offset leads too far.
     case forkSubOffset
 }
@@ -112,6 +123,8 @@ public enum AppendOutcome: Sendable {
     case invalidJSON
     /// The body is an empty JSON array.
     case emptyArray
+    /// The disk is too full for more.
+    case full
 }
 
 /// What became of a deletion.

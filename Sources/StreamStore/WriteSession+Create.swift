@@ -26,6 +26,7 @@ extension WriteSession {
         var lifetimeIsInherited = false
         var incarnation: Int64?
         var position: Int64 = 0
+        var earliest: Int64 = 0
         var link: ForkLink?
         var lineage: Lineage?
 
@@ -59,11 +60,16 @@ extension WriteSession {
         else {
             return .refused(.forkOffset)
         }
+        // All zeros name the start, before which nothing is kept any more.
+        let anchor = offset.isZero ? source.earliest : offset.position
+        guard anchor >= source.earliest else {
+            return .refused(.forkOffsetGone(earliest: source.offset(source.earliest)))
+        }
         let inherited = try lineage(of: source)
         try index.refresh()
-        let position = offset.position + fork.subOffset
+        let position = anchor + fork.subOffset
         if fork.subOffset > 0 {
-            let furthest = try furthest(from: offset.position, in: source, inherited, tail: head.tail)
+            let furthest = try furthest(from: anchor, in: source, inherited, tail: head.tail)
             guard position <= furthest else { return .refused(.forkSubOffset) }
         }
 
@@ -75,6 +81,7 @@ extension WriteSession {
         }
         origin.incarnation = source.incarnation
         origin.position = position
+        origin.earliest = source.earliest
         origin.link = ForkLink(
             source: source.id, sourceName: sourceName.text, offset: offset.text, subOffset: fork.subOffset)
         origin.lineage = Lineage(
@@ -121,6 +128,7 @@ extension WriteSession {
                 ? .json(JSONMessages(body: bytes)) : .bytes(bytes)
         }
         if case .json(nil) = body { return .invalidJSON }
+        if isSpaceLow { return .full }
         let deadline = origin.lifetime.deadline(touchedAt: request.now)
         let insert = statements.insertStream
         insert.bind(1, request.name.text)
@@ -137,6 +145,12 @@ extension WriteSession {
         insert.bind(12, origin.link?.sourceName)
         insert.bind(13, origin.link?.offset)
         insert.bind(14, origin.link?.subOffset)
+        insert.bind(16, origin.earliest)
+        insert.bind(17, request.retention.age)
+        insert.bind(18, request.retention.bytes)
+        insert.bind(19, request.retention.messages)
+        insert.bind(
+            20, request.retention.limits(beside: request.retentionDefaults).interval.map { request.now + $0 })
         try insert.withBlob(15, origin.lineage?.bytes ?? []) { () throws(StoreError) in try insert.run() }
         let id = connection.lastInsertedRow
         let incarnation = origin.incarnation ?? id
@@ -148,6 +162,8 @@ extension WriteSession {
             id: id, incarnation: incarnation, name: request.name, contentType: origin.contentType,
             closed: request.closed, lifetime: origin.lifetime, deadline: deadline)
         state.basePosition = origin.position
+        state.earliest = origin.earliest
+        state.retention = request.retention
         state.fork = origin.link
         state.lifetimeIsInherited = origin.lifetimeIsInherited
         if let link = origin.link {
@@ -167,9 +183,9 @@ extension WriteSession {
 extension StreamState {
     /// Whether a repeated creation asks for what exists (PROTOCOL section 3.1, the table below row 18).
     fileprivate func matches(_ request: CreateRequest) -> Bool {
-        guard closed == request.closed, fork?.sourceName == request.fork.map({ $0.source?.text ?? "" }) else {
-            return false
-        }
+        guard closed == request.closed, retention == request.retention,
+            fork?.sourceName == request.fork.map({ $0.source?.text ?? "" })
+        else { return false }
         if let fork, let asked = request.fork {
             if let offset = asked.offset, offset.text != fork.offset { return false }
             if asked.subOffset != fork.subOffset { return false }

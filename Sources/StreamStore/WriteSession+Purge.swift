@@ -176,7 +176,7 @@ extension WriteSession {
         return count < WriteSession.fewestPages ? .scattered(isSmall: isSmall) : .goesOn
     }
 
-    private func number(_ statement: SQLiteStatement) throws(StoreError) -> Int64 {
+    func number(_ statement: SQLiteStatement) throws(StoreError) -> Int64 {
         guard try statement.step() else { return 0 }
         defer { statement.reset() }
         return statement.int(0)

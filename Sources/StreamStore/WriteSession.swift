@@ -6,13 +6,17 @@ public final class WriteSession {
     let connection: SQLiteConnection
     var heads = HeadCache()
     /// Streams that the open transaction has changed, for the wake-up behind its commit.
-    fileprivate(set) var changed: [StreamChange] = []
+    var changed: [StreamChange] = []
     let statements: WriteStatements
     let index: RecordIndex
     let segments: SegmentIndex
+    private let space: DiskSpace?
+    /// Whether the disk is so full that the open transaction must not add content.
+    private(set) var isSpaceLow = false
     private var dataVersion: Int64 = -1
 
-    init(_ files: StoreFiles) throws(StoreError) {
+    init(_ files: StoreFiles, _ space: DiskSpace? = nil) throws(StoreError) {
+        self.space = space
         connection = try Schema.openForWriting(files)
         statements = try WriteStatements(connection)
         index = try RecordIndex(connection)
@@ -23,6 +27,7 @@ public final class WriteSession {
 
     func begin() throws(StoreError) {
         changed.removeAll(keepingCapacity: true)
+        isSpaceLow = space?.isLow ?? false
         try statements.begin.run()
         // Another connection has committed since: what is remembered may be old
         // (https://sqlite.org/pragma.html#pragma_data_version).
@@ -61,6 +66,7 @@ public final class WriteSession {
             guard let messages else { return .invalidJSON }
             if messages.count == 0 { return .emptyArray }
         }
+        if isSpaceLow, request.conditions.hasBody { return .full }
         try insertRecord(request.body, head)
         if let producer = request.conditions.producer {
             try remember(producer, head, now: request.now)
@@ -246,6 +252,7 @@ public final class WriteSession {
     /// Takes back the reference of a removed fork; gives the source if that was the last thing that kept it.
     private func release(_ source: Int64, now: Int64) throws(StoreError) -> StreamState? {
         try countForks(of: source, by: -1)
+        try lookAgain(from: source, now: now)
         TestPoint.cascadeReleased.reached()
         statements.findStreamByID.bind(1, source)
         guard try statements.findStreamByID.step() else { return nil }

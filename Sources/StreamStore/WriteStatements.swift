@@ -32,6 +32,7 @@ struct WriteStatements {
     let purgeProducers: SQLiteStatement
     let purged: SQLiteStatement
     let segment: SegmentStatements
+    let retention: RetentionWrites
     let touchLogState: SQLiteStatement
     let freePages: SQLiteStatement
     let allPages: SQLiteStatement
@@ -48,8 +49,9 @@ struct WriteStatements {
             """
             INSERT INTO stream (incarnation, name, content_type, created_at, closed, ttl, expires_at,
                 expires_at_text, deadline, expiry_inherited, base_position, source, source_path, fork_offset,
-                fork_sub_offset, lineage)
-            VALUES (0, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+                fork_sub_offset, lineage, earliest, retention_age, retention_bytes, retention_messages,
+                retention_due)
+            VALUES (0, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
             """)
         setIncarnation = try connection.prepare("UPDATE stream SET incarnation = ?2 WHERE id = ?1")
         insertRecord = try connection.prepare(
@@ -116,6 +118,7 @@ struct WriteStatements {
             """)
         purged = try connection.prepare("DELETE FROM purge WHERE through = ?1 AND stream = ?2")
         segment = try SegmentStatements(connection)
+        retention = try RetentionWrites(connection)
         touchLogState = try connection.prepare("UPDATE log_state SET indexed_through = indexed_through")
         freePages = try connection.prepare("PRAGMA freelist_count")
         allPages = try connection.prepare("PRAGMA page_count")

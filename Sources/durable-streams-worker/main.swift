@@ -18,7 +18,7 @@ do throws(StoreError) {
         segmentLimits: SegmentLimits(
             messages: Int64(process.settings.segmentMaxMessages),
             bytes: Int64(process.settings.segmentMaxBytes)),
-        clock: ServerProcess.milliseconds, report: { log.error("\($0)") })
+        retention: process.retention, clock: ServerProcess.milliseconds, report: process.report)
     guard
         let pool = FastCGIPool(
             listener: ServerProcess.listenDescriptor, threads: process.settings.workerThreads,

@@ -108,23 +108,44 @@ import Testing
         #expect(try store.reader().piece("j")?.tail == 0)
     }
 
+    /// Runs SQL on a store that nobody has open.
+    private static func execute(_ sql: String, in folder: TemporaryFolder) {
+        var handle: OpaquePointer?
+        #expect(sqlite3_open(TestStore.files(in: folder.path).hotLog, &handle) == SQLITE_OK)
+        #expect(sqlite3_exec(handle, sql, nil, nil, nil) == SQLITE_OK)
+        sqlite3_close(handle)
+    }
+
     @Test func aNewerSchemaIsRefused() throws {
         let folder = try TemporaryFolder()
         try Self.reopened(folder) { (store: TestStore) throws in try store.create(.make("s", body: "x")) }
-        func setVersion(_ version: Int) {
-            var handle: OpaquePointer?
-            #expect(sqlite3_open(TestStore.files(in: folder.path).hotLog, &handle) == SQLITE_OK)
-            #expect(sqlite3_exec(handle, "PRAGMA user_version = \(version)", nil, nil, nil) == SQLITE_OK)
-            sqlite3_close(handle)
-        }
-        setVersion(1_000)
+        Self.execute("PRAGMA user_version = 1000", in: folder)
         let error = #expect(throws: StoreError.self) { try TestStore(folder) }
         guard case .newerSchema = error?.kind else { throw Unexpected("\(String(describing: error))") }
         #expect(error?.description.contains("1000") == true)
         // Nothing was harmed.
-        setVersion(1)
+        Self.execute("PRAGMA user_version = 2", in: folder)
         try Self.reopened(folder) { (store: TestStore) throws in
             #expect(text(try store.reader().everything("s")) == "x")
+        }
+    }
+
+    @Test func anOlderSchemaIsBroughtUpToDate() throws {
+        let folder = try TemporaryFolder()
+        try Self.reopened(folder) { (store: TestStore) throws in try store.create(.make("s", body: "x")) }
+        // As version 1 was.
+        Self.execute(
+            """
+            DROP INDEX stream_by_retention; DROP INDEX stream_by_source;
+            ALTER TABLE stream DROP COLUMN earliest; ALTER TABLE stream DROP COLUMN retention_age;
+            ALTER TABLE stream DROP COLUMN retention_bytes; ALTER TABLE stream DROP COLUMN retention_messages;
+            ALTER TABLE stream DROP COLUMN retention_due; ALTER TABLE log_state DROP COLUMN restores;
+            PRAGMA user_version = 1
+            """, in: folder)
+        try Self.reopened(folder) { (store: TestStore) throws in
+            #expect(text(try store.reader().everything("s")) == "x")
+            try store.create(.make("t", body: "y"))
+            #expect(text(try store.reader().everything("t")) == "y")
         }
     }
 

@@ -18,11 +18,15 @@ struct Segment: Equatable, Sendable {
     var checksum: [UInt8]
     /// How many rounds of merging made it.
     var tier: Int64
+    /// Messages of a JSON stream, appends of any other.
+    var appends: Int64
+    /// A time, in milliseconds since 1970, at which its newest content was there already.
+    var newest: Int64
 
     /// Where the content lies.
     var key: String { SegmentKey.text(stream: stream, start: start, end: end) }
 
-    static let columns = "id, stream, start, end, bytes, checksum, tier"
+    static let columns = "id, stream, start, end, bytes, checksum, tier, appends, newest"
 
     /// Reads the columns named by `columns`.
     init(row: SQLiteStatement) {
@@ -33,10 +37,17 @@ struct Segment: Equatable, Sendable {
         bytes = row.int(4)
         checksum = Array(row.blob(5))
         tier = row.int(6)
+        appends = row.int(7)
+        newest = row.int(8)
     }
 
-    init(stream: Int64, start: Int64, end: Int64, bytes: Int64, checksum: [UInt8], tier: Int64) {
+    init(
+        stream: Int64, start: Int64, end: Int64, bytes: Int64, checksum: [UInt8], tier: Int64, appends: Int64,
+        newest: Int64
+    ) {
         id = 0
+        self.appends = appends
+        self.newest = newest
         self.stream = stream
         self.start = start
         self.end = end

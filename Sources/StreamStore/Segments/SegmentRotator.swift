@@ -1,6 +1,6 @@
 import StreamProtocol
 
-/// Makes segments: out of hot records, and out of smaller segments. It only reads; one thread uses it.
+/// Makes segments, and says what retention allows to go. It only reads; one thread uses it.
 final class SegmentRotator {
     private let connection: SQLiteConnection
     private let begin: SQLiteStatement
@@ -9,14 +9,11 @@ final class SegmentRotator {
     private let streamByID: SQLiteStatement
     private let garbage: SQLiteStatement
     private let known: SQLiteStatement
-    private let details: SQLiteStatement
-    private let index: RecordIndex
-    private let segments: SegmentIndex
-    private let files: SegmentFiles
-    private let limits: SegmentLimits
-
-    /// Segments of one tier that are merged into one of the next, so that each byte is written once more per tier.
-    private static let fanOut = 8
+    let index: RecordIndex
+    let segments: SegmentIndex
+    let files: SegmentFiles
+    let limits: SegmentLimits
+    let retentionStatements: RetentionStatements
 
     init(_ files: StoreFiles, _ limits: SegmentLimits) throws(StoreError) {
         connection = try Schema.openForReading(files)
@@ -28,9 +25,9 @@ final class SegmentRotator {
         known = try connection.prepare(
             "SELECT 1 FROM segment WHERE stream = ?1 AND start = ?2 AND end = ?3 UNION ALL SELECT 1 FROM garbage WHERE key = ?4"
         )
-        details = try connection.prepare("SELECT appends, newest FROM segment WHERE id = ?1")
         index = try RecordIndex(connection)
         segments = try SegmentIndex(connection)
+        retentionStatements = try RetentionStatements(connection)
         self.files = files.segments
         self.limits = limits
     }
@@ -42,12 +39,21 @@ final class SegmentRotator {
         return nextRotation.int(0)
     }
 
+    /// Reads in one view of the log.
+    func view<T>(_ body: () throws(StoreError) -> T) throws(StoreError) -> T {
+        try connection.readTransaction(begin: begin, commit: commit, body)
+    }
+
     /// The next segment of a stream and its content; nil when nothing is to be rotated now.
-    func build(_ stream: Int64, now: Int64) throws(StoreError) -> (StoredSegment, [UInt8])? {
-        try connection.readTransaction(begin: begin, commit: commit) { () throws(StoreError) in
+    ///
+    /// - Parameter anySize: whether a hot part that is not full goes too.
+    func build(
+        _ stream: Int64, now: Int64, anySize: Bool = false
+    ) throws(StoreError) -> (StoredSegment, [UInt8])? {
+        try view { () throws(StoreError) in
             guard let state = try self.state(of: stream) else { return nil }
             try self.index.refresh()
-            let start = try self.segments.end(of: stream) ?? state.basePosition
+            let start = max(try self.segments.end(of: stream) ?? 0, state.emptyTail)
             let isJSON = state.mediaType.isJSON
             var content: [UInt8] = isJSON ? [UInt8(ascii: "[")] : []
             var ends: [UInt32] = []
@@ -79,79 +85,13 @@ final class SegmentRotator {
                 return true
             }
             let isFull = isCut || ends.count >= self.limits.messages || content.count >= self.limits.bytes
-            guard !ends.isEmpty, isFull || state.closed else { return nil }
+            guard !ends.isEmpty, isFull || state.closed || anySize else { return nil }
             if isJSON { content.append(UInt8(ascii: "]")) }
             var stored = SegmentRotator.describe(
                 stream, start..<end, content, ends, tier: 0, appends: Int64(ends.count), newest: now)
             stored.hotBytes = hotBytes
             return (stored, content)
         }
-    }
-
-    /// A run of small segments, and the one that takes their place; nil when there is none.
-    ///
-    /// Eight of a tier make one of the next, or as many as fit into a segment.
-    func merge(_ stream: Int64) throws(StoreError) -> ([Segment], StoredSegment, [UInt8])? {
-        try connection.readTransaction(begin: begin, commit: commit) { () throws(StoreError) in
-            guard let state = try self.state(of: stream) else { return nil }
-            // Beyond them, everything was looked at when it was new.
-            let newest = try self.segments.newest(of: stream, limit: 8 * SegmentRotator.fanOut)
-            guard let old = SegmentRotator.run(in: newest.reversed(), limit: self.limits.bytes) else {
-                return nil
-            }
-            return try self.join(old, isJSON: state.mediaType.isJSON)
-        }
-    }
-
-    /// The oldest segments of the last run of equal tiers that is long enough, as many as fit.
-    static func run(in segments: [Segment], limit: Int64) -> [Segment]? {
-        var behind = segments.count
-        while behind > 0 {
-            let tier = segments[behind - 1].tier
-            let first = segments[..<behind].lastIndex { $0.tier != tier }.map { $0 + 1 } ?? 0
-            if behind - first >= fanOut {
-                var run: [Segment] = []
-                var bytes: Int64 = 0
-                for segment in segments[first..<behind].prefix(fanOut) {
-                    bytes += segment.bytes
-                    guard bytes <= limit else { break }
-                    run.append(segment)
-                }
-                if run.count > 1 { return run }
-            }
-            behind = first
-        }
-        return nil
-    }
-
-    private func join(
-        _ old: [Segment], isJSON: Bool
-    ) throws(StoreError) -> ([Segment], StoredSegment, [UInt8])? {
-        guard let first = old.first, let last = old.last else { return nil }
-        var content: [UInt8] = []
-        var ends: [UInt32] = []
-        var appends: Int64 = 0
-        var newest: Int64 = 0
-        for segment in old {
-            var part = try files.read(segment)[...]
-            // The array goes on where it ended: its bracket becomes the comma.
-            if isJSON, !content.isEmpty {
-                content[content.count - 1] = UInt8(ascii: ",")
-                part = part.dropFirst()
-            }
-            let shift = Int64(content.count) - (isJSON && !content.isEmpty ? 1 : 0)
-            for end in try segments.ends(of: segment).offsets { ends.append(UInt32(Int64(end) + shift)) }
-            content.append(contentsOf: part)
-            details.bind(1, segment.id)
-            guard try details.step() else { return nil }
-            appends += details.int(0)
-            newest = max(newest, details.int(1))
-            details.reset()
-        }
-        let stored = SegmentRotator.describe(
-            first.stream, first.start..<last.end, content, ends, tier: first.tier + 1, appends: appends,
-            newest: newest)
-        return (old, stored, content)
     }
 
     /// Files that nobody can find any more, and nobody is on the way to.
@@ -181,22 +121,21 @@ final class SegmentRotator {
         }
     }
 
-    private func state(of stream: Int64) throws(StoreError) -> StreamState? {
+    func state(of stream: Int64) throws(StoreError) -> StreamState? {
         streamByID.bind(1, stream)
         guard try streamByID.step() else { return nil }
         defer { streamByID.reset() }
         return StreamState(row: streamByID)
     }
 
-    private static func describe(
+    static func describe(
         _ stream: Int64, _ range: Range<Int64>, _ content: [UInt8], _ ends: [UInt32], tier: Int64,
-        appends: Int64,
-        newest: Int64
+        appends: Int64, newest: Int64
     ) -> StoredSegment {
         StoredSegment(
             segment: Segment(
                 stream: stream, start: range.lowerBound, end: range.upperBound, bytes: Int64(content.count),
-                checksum: SegmentChecksum.of(content), tier: tier),
-            appends: appends, newest: newest, ends: SegmentEnds(ends).bytes)
+                checksum: SegmentChecksum.of(content), tier: tier, appends: appends, newest: newest),
+            ends: SegmentEnds(ends).bytes)
     }
 }

@@ -15,10 +15,6 @@ public struct SegmentLimits: Equatable, Sendable {
 /// A segment whose file is durable, on its way into the log.
 struct StoredSegment: Sendable {
     var segment: Segment
-    /// Messages of a JSON stream, appends of any other.
-    var appends: Int64
-    /// A time, in milliseconds since 1970, at which its newest content was there already.
-    var newest: Int64
     var ends: [UInt8]
     /// Bytes of the records that it was made of; 0 for one that was merged.
     var hotBytes: Int64 = 0
@@ -73,7 +69,7 @@ extension WriteSession {
             return false
         }
         try insert(stored)
-        try addHot(segment.stream, messages: -stored.appends, bytes: -stored.hotBytes)
+        try addHot(segment.stream, messages: -segment.appends, bytes: -stored.hotBytes)
         try queuePurge(of: segment.stream, below: segment.end)
         TestPoint.segmentRecorded.reached()
         return true
@@ -129,7 +125,7 @@ extension WriteSession {
 
     /// Where the hot part of a stream begins.
     func coldEnd(of state: StreamState) throws(StoreError) -> Int64 {
-        try segments.end(of: state.id) ?? state.basePosition
+        max(try segments.end(of: state.id) ?? 0, state.emptyTail)
     }
 
     func state(of stream: Int64) throws(StoreError) -> StreamState? {
@@ -147,8 +143,8 @@ extension WriteSession {
         insert.bind(3, segment.end)
         insert.bind(4, segment.bytes)
         insert.bind(6, segment.tier)
-        insert.bind(7, stored.appends)
-        insert.bind(8, stored.newest)
+        insert.bind(7, segment.appends)
+        insert.bind(8, segment.newest)
         try insert.withBlob(5, segment.checksum) { () throws(StoreError) in
             try insert.withBlob(9, stored.ends) { () throws(StoreError) in try insert.run() }
         }

@@ -40,7 +40,7 @@ public final class TestStore: Sendable {
     public static func files(in path: String) -> StoreFiles {
         StoreFiles(
             hotLog: path + "/hot.sqlite", writeLock: path + "/write.lock", choresLock: path + "/chores.lock",
-            segments: path + "/segments")
+            filesLock: path + "/files.lock", segments: path + "/segments")
     }
 
     /// The changes of each commit so far that changed something.

@@ -1,0 +1,26 @@
+import Logging
+import StreamStore
+import Synchronization
+
+/// Logs failures of the store. A full disk fails every write, so it is told once in ten seconds.
+final class FailureLog: Sendable {
+    private let log: Logger
+    private let lastFull = Mutex<ContinuousClock.Instant?>(nil)
+
+    private static let interval = Duration.seconds(10)
+
+    init(_ log: Logger) { self.log = log }
+
+    func report(_ error: StoreError) {
+        if error.kind == .full {
+            let now = ContinuousClock.now
+            let isNew = lastFull.withLock { last in
+                if let known = last, now - known < FailureLog.interval { return false }
+                last = now
+                return true
+            }
+            guard isNew else { return }
+        }
+        log.error("\(error)")
+    }
+}

@@ -83,7 +83,7 @@ let package = Package(
         .executableTarget(
             name: "durable-streams",
             dependencies: [
-                "ServerSettings", "Supervision",
+                "ServerSettings", "StreamStore", "Supervision",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

@@ -35,9 +35,7 @@ public struct ServerProcess: Sendable {
             ServerProcess.fail(name, 78, "\(error)")
         }
         layout = settings.layout
-        files = StoreFiles(
-            hotLog: layout.hotLog, writeLock: layout.writeLockFile, choresLock: layout.choresLockFile,
-            filesLock: layout.filesLockFile, segments: layout.segmentsDirectory)
+        files = StoreFiles(folder: layout.dataDirectory, segments: layout.segmentsDirectory)
         var log = Logger(label: name, factory: { StreamLogHandler.standardError(label: $0) })
         log.logLevel = Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info
         self.log = log

@@ -13,18 +13,10 @@ public struct DataDirectoryLayout: Sendable, Equatable {
         self.dataDirectory = dataDirectory
     }
 
-    /// The SQLite database of recent data.
-    public var hotLog: String { dataDirectory + "/hot.sqlite" }
     /// The immutable segments of older data.
     public var segmentsDirectory: String { dataDirectory + "/segments" }
     /// Locked by the supervisor: one server per data directory.
     public var lockFile: String { dataDirectory + "/lock" }
-    /// Locked by the process that commits.
-    public var writeLockFile: String { dataDirectory + "/write.lock" }
-    /// Locked by the process that does the chores.
-    public var choresLockFile: String { dataDirectory + "/chores.lock" }
-    /// Locked by whoever removes segment files, or needs them to stay for a while.
-    public var filesLockFile: String { dataDirectory + "/files.lock" }
     /// nginx's rendered configuration and temporary files.
     public var nginxDirectory: String { dataDirectory + "/nginx" }
     /// nginx's cache of catch-up reads.

@@ -125,7 +125,7 @@ public struct ServiceError: Error, Equatable, Sendable {
             switch error.kind {
             case .full: .storageFull
             case .corrupt: .segmentDamaged
-            case .inputOutput, .newerSchema, .failed: .storageFailed
+            default: .storageFailed
             }
     }
 }

@@ -14,9 +14,19 @@ final class FileLock: Sendable {
     init(path: String) throws(StoreError) {
         descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
         self.path = path
+        // Made by root for a server that runs as another user, it must be that user's.
+        if geteuid() == 0 { FileLock.giveToOwner(of: DurableFile.folder(of: path), descriptor) }
         guard descriptor >= 0 else {
             throw StoreError(kind: .inputOutput, "open \(path): \(String(cString: strerror(errno)))")
         }
+    }
+
+    private static func giveToOwner(of folder: String, _ descriptor: Int32) {
+        var (status, own) = (stat(), stat())
+        guard descriptor >= 0, stat(folder, &status) == 0, fstat(descriptor, &own) == 0,
+            own.st_uid != status.st_uid
+        else { return }
+        _ = fchown(descriptor, status.st_uid, status.st_gid)
     }
 
     deinit { close(descriptor) }

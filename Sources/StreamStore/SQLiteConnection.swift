@@ -8,18 +8,30 @@ final class SQLiteConnection {
     let handle: OpaquePointer
     private var statements: [SQLiteStatement] = []
 
+    /// How to open a file.
+    enum Mode {
+        /// For reading and writing; it is made if it is missing.
+        case writing
+        /// For reading a file that nobody changes: no locks, no files beside it
+        /// (https://sqlite.org/uri.html#uriimmutable).
+        case immutable
+    }
+
     /// Opens a database file.
-    ///
-    /// - Parameter readOnly: whether to open for reading; the file must then exist.
-    init(path: String, readOnly: Bool) throws(StoreError) {
+    init(path: String, _ mode: Mode = .writing) throws(StoreError) {
         _ = SQLiteConnection.configured
         // NOMUTEX: each connection belongs to one thread at a time, so SQLite's own mutex is not needed
         // (https://sqlite.org/threadsafe.html, multi-thread mode).
-        let flags =
-            SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
-            | (readOnly ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE)
+        var flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
+        var name = path
+        switch mode {
+        case .writing: flags |= SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+        case .immutable:
+            flags |= SQLITE_OPEN_READONLY | SQLITE_OPEN_URI
+            name = "file:\(SQLiteConnection.escaped(path))?immutable=1"
+        }
         var opened: OpaquePointer?
-        let code = sqlite3_open_v2(path, &opened, flags, nil)
+        let code = sqlite3_open_v2(name, &opened, flags, nil)
         guard let opened, code == SQLITE_OK else {
             let error = StoreError(code, "open \(path)", opened)
             sqlite3_close_v2(opened)
@@ -30,6 +42,11 @@ final class SQLiteConnection {
         // the short exclusive moments of recovery and of closing.
         sqlite3_busy_timeout(handle, 10_000)
         _ = ds_sqlite3_no_checkpoint_on_close(handle)
+    }
+
+    /// A path inside a URI.
+    private static func escaped(_ path: String) -> String {
+        path.replacing("%", with: "%25").replacing("?", with: "%3f").replacing("#", with: "%23")
     }
 
     private static let configured = ds_sqlite3_without_statistics()

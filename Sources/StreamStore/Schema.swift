@@ -108,7 +108,7 @@ enum Schema {
 
     /// Opens the hot log for writing, making it at the first start.
     static func openForWriting(_ files: StoreFiles) throws(StoreError) -> SQLiteConnection {
-        let connection = try SQLiteConnection(path: files.hotLog, readOnly: false)
+        let connection = try SQLiteConnection(path: files.hotLog)
         // Only possible before anything is in the file: the space of deleted streams can then be given back in steps
         // (https://sqlite.org/pragma.html#pragma_auto_vacuum).
         try connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -122,7 +122,7 @@ enum Schema {
         let found = try checkedVersion(connection, files)
         if found < version {
             try migrate(connection)
-            if found == 0 { syncFolder(of: files.hotLog) }
+            if found == 0 { try? DurableFile.sync(DurableFile.folder(of: files.hotLog)) }
         }
         return connection
     }
@@ -144,7 +144,7 @@ enum Schema {
     }
 
     /// All steps in one transaction; another process may have taken them meanwhile.
-    private static func migrate(_ connection: SQLiteConnection) throws(StoreError) {
+    static func migrate(_ connection: SQLiteConnection) throws(StoreError) {
         try connection.execute("BEGIN IMMEDIATE")
         do throws(StoreError) {
             for step in migrations[Int(try userVersion(connection))...] { try connection.execute(step) }
@@ -179,7 +179,7 @@ enum Schema {
 
     /// Opens the hot log for reading. The connection may write WAL bookkeeping but no data.
     static func openForReading(_ files: StoreFiles) throws(StoreError) -> SQLiteConnection {
-        let connection = try SQLiteConnection(path: files.hotLog, readOnly: false)
+        let connection = try SQLiteConnection(path: files.hotLog)
         try connection.execute("PRAGMA query_only = 1")
         try connection.execute("PRAGMA wal_autocheckpoint = 0")
         try connection.execute("PRAGMA cache_size = -4096")
@@ -188,39 +188,5 @@ enum Schema {
 
     private static func userVersion(_ connection: SQLiteConnection) throws(StoreError) -> Int64 {
         try connection.number("PRAGMA user_version")
-    }
-
-    /// A new file is only durable once its folder entry is (fsync(2)).
-    private static func syncFolder(of path: String) {
-        let folder = path.utf8.lastIndex(of: UInt8(ascii: "/")).map { String(path[..<$0]) } ?? "."
-        let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard descriptor >= 0 else { return }
-        fsync(descriptor)
-        close(descriptor)
-    }
-}
-
-/// Where the store's files lie.
-public struct StoreFiles: Sendable {
-    /// The SQLite database.
-    public let hotLog: String
-    /// Locked by whoever writes the hot log.
-    public let writeLock: String
-    /// Locked by the one process that does the chores.
-    public let choresLock: String
-    /// Locked by whoever removes segment files, or needs them to stay for a while.
-    public let filesLock: String
-    /// The immutable segments.
-    public let segments: SegmentFiles
-
-    /// Names the files.
-    ///
-    /// - Parameter segments: the folder of the segments.
-    public init(hotLog: String, writeLock: String, choresLock: String, filesLock: String, segments: String) {
-        self.hotLog = hotLog
-        self.writeLock = writeLock
-        self.choresLock = choresLock
-        self.filesLock = filesLock
-        self.segments = SegmentFiles(SegmentFolder(path: segments))
     }
 }

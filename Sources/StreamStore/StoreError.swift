@@ -12,6 +12,14 @@ public struct StoreError: Error, CustomStringConvertible {
         case newerSchema
         /// A segment is missing or not what it was; the rest is unharmed.
         case corrupt
+        /// There is nothing where data should be.
+        case absent
+        /// Something is in the way: a folder that should be empty is not.
+        case occupied
+        /// Another process is at it.
+        case inUse
+        /// A backup or a restore that was cut off, or a backup that is damaged.
+        case incomplete
         /// Anything else: a defect, or a damaged file.
         case failed
     }

@@ -61,6 +61,23 @@ public enum TestPoint: String, Sendable {
     /// Files that nobody needs were removed; the list still has them.
     case garbageRemoved = "garbage.removed"
 
+    /// The hot log of a backup is complete under its temporary name.
+    case backupSnapshot = "backup.snapshot"
+    /// A segment was copied into a backup.
+    case backupSegment = "backup.segment"
+    /// A backup has all segments; its new hot log has its temporary name still.
+    case backupCopied = "backup.copied"
+    /// A backup's hot log was renamed; segments that it no longer needs are there still.
+    case backupRenamed = "backup.renamed"
+    /// A restore has begun, and says so.
+    case restoreMarked = "restore.marked"
+    /// A segment was copied out of a backup.
+    case restoreSegment = "restore.segment"
+    /// A restore has copied everything; the hot log has its temporary name still.
+    case restoreCopied = "restore.copied"
+    /// A restored hot log has its name; the mark is there still.
+    case restoreRenamed = "restore.renamed"
+
     /// Does what a test has asked for at this point, if anything.
     @inline(__always)
     public func reached() {

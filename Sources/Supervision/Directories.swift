@@ -31,7 +31,7 @@ enum Directories {
         }
         // Made by the worker, folders inherit the group by the setgid bit, and files too.
         try create(layout.segmentsDirectory)
-        if let group { try setGroup(layout.segmentsDirectory, group, mode: 0o2750) }
+        if let group { try shareSegments(layout.segmentsDirectory, group) }
         let run = layout.runDirectory
         if run.hasPrefix(layout.dataDirectory + "/") {
             try create(run)
@@ -39,6 +39,33 @@ enum Directories {
             try createPrivate(run)
         }
         if let group { try setGroup(run, group, mode: 0o2750) }
+    }
+
+    /// Lets the group read the segments; those of a data directory that was restored or copied too.
+    private static func shareSegments(_ path: String, _ group: gid_t) throws(SupervisionError) {
+        let isForeign = try status(path).group != group
+        try setGroup(path, group, mode: 0o2750)
+        guard isForeign, let shards = opendir(path) else { return }
+        defer { closedir(shards) }
+        for shard in names(in: shards) {
+            let folder = "\(path)/\(shard)"
+            guard try status(folder).isDirectory else { continue }
+            try setGroup(folder, group, mode: 0o2750)
+            guard let files = opendir(folder) else { continue }
+            defer { closedir(files) }
+            for file in names(in: files) { try setGroup("\(folder)/\(file)", group, mode: 0o640) }
+        }
+    }
+
+    private static func names(in directory: OpaquePointer) -> [String] {
+        var names: [String] = []
+        while let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
     }
 
     /// A directory in a place where everyone may create names: one that somebody else made is refused.

@@ -8,5 +8,8 @@ struct DurableStreams: ParsableCommand {
         abstract:
             "Durable Streams for nginx: a self-hosted server for durable, replayable streams over HTTP.",
         version: "durable-streams 0.1.0",
-        subcommands: [Serve.self, NginxConfig.self, ExecBound.self])
+        subcommands: [
+            Serve.self, NginxConfig.self, BackupCommand.self, RestoreCommand.self, VerifyCommand.self,
+            ExecBound.self,
+        ])
 }

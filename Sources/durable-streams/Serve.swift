@@ -1,5 +1,6 @@
 import ArgumentParser
 import ServerSettings
+import StreamStore
 import Supervision
 
 /// `durable-streams serve`
@@ -15,6 +16,14 @@ struct Serve: ParsableCommand {
 
     func run() {
         let loaded = Command.loadSettings(settings)
+        do throws(StoreError) {
+            try StoreCheck.check(
+                StoreFiles(
+                    folder: loaded.layout.dataDirectory, segments: loaded.layout.segmentsDirectory))
+        } catch {
+            // The directory given is not one to serve.
+            Command.end(SettingsError.exitStatus, error.description)
+        }
         Command.finish { () throws(SupervisionError) in
             try Server.serve(settings: loaded, environment: Command.environment)
         }

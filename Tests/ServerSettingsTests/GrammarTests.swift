@@ -35,7 +35,7 @@ import Testing
     @Test func socketsAreInTheDataDirectory() {
         let layout = DataDirectoryLayout(dataDirectory: "/var/lib/ds")
         #expect(layout.workerSocket == "/var/lib/ds/run/worker.sock")
-        #expect(layout.hotLog == "/var/lib/ds/hot.sqlite")
+        #expect(layout.segmentsDirectory == "/var/lib/ds/segments")
         #expect(layout.lockFile == "/var/lib/ds/lock")
     }
 

@@ -28,6 +28,12 @@ struct SegmentChecksum {
         canonical(bytes.withUnsafeBytes { XXH3_128bits($0.baseAddress, $0.count) })
     }
 
+    /// A checksum as `xxhsum` prints it.
+    static func text(_ checksum: [UInt8]) -> String {
+        let digits = Array("0123456789abcdef")
+        return String(checksum.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
+    }
+
     private static func canonical(_ hash: XXH128_hash_t) -> [UInt8] {
         var canonical = XXH128_canonical_t()
         XXH128_canonicalFromHash(&canonical, hash)

@@ -20,18 +20,24 @@ public final class SegmentFiles: Sendable {
     /// - Throws: `corrupt` with the path, and what to do.
     func check(_ segment: Segment) throws(StoreError) {
         let key = segment.key
-        guard let found = storage.fingerprint(key) else { throw damaged(segment, "is missing, or no file") }
-        guard verified.withLock({ $0[key] }) != found else { return }
-        guard found.size == segment.bytes else {
-            throw damaged(segment, "has \(found.size) bytes instead of \(segment.bytes)")
-        }
-        guard try checksum(of: segment) == segment.checksum else {
-            throw damaged(segment, "has another checksum")
-        }
+        let found = storage.fingerprint(key)
+        guard found == nil || verified.withLock({ $0[key] }) != found else { return }
+        if let damage = try damage(of: segment) { throw damaged(segment, damage) }
         verified.withLock { known in
             if known.count >= SegmentFiles.verifiedLimit { known.removeAll(keepingCapacity: true) }
             known[key] = found
         }
+    }
+
+    /// What is wrong with a segment, read as a whole; nil: nothing.
+    func damage(of segment: Segment) throws(StoreError) -> String? {
+        if let damage = sizeDamage(of: segment) { return damage }
+        return try checksum(of: segment) == segment.checksum ? nil : "has another checksum"
+    }
+
+    private func sizeDamage(of segment: Segment) -> String? {
+        guard let found = storage.fingerprint(segment.key) else { return "is missing, or no file" }
+        return found.size == segment.bytes ? nil : "has \(found.size) bytes instead of \(segment.bytes)"
     }
 
     /// Part of a segment's file.
@@ -42,6 +48,7 @@ public final class SegmentFiles: Sendable {
 
     /// The whole content.
     func read(_ segment: Segment) throws(StoreError) -> [UInt8] {
+        if let damage = sizeDamage(of: segment) { throw damaged(segment, damage) }
         let content = try storage.read(segment.key, 0..<Int(segment.bytes))
         guard SegmentChecksum.of(content) == segment.checksum else {
             throw damaged(segment, "has another checksum")
@@ -61,11 +68,10 @@ public final class SegmentFiles: Sendable {
     }
 
     private func damaged(_ segment: Segment, _ what: String) -> StoreError {
-        let digits = Array("0123456789abcdef")
-        let checksum = String(segment.checksum.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] })
-        return StoreError(
+        StoreError(
             kind: .corrupt,
-            "\(storage.location(segment.key)) \(what): put the file back from a copy of the data directory; "
-                + "`xxhsum -H2` of the right one is \(checksum)")
+            "\(storage.location(segment.key)) \(what): put the file back from a backup (`xxhsum -H2` of the right "
+                + "one is \(SegmentChecksum.text(segment.checksum))); `durable-streams verify` finds all such damage"
+        )
     }
 }

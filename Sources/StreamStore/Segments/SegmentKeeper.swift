@@ -29,7 +29,11 @@ final class SegmentKeeper: Sendable {
                 var newcomer: Int64? = retention.limits(beside: Retention()).isEmpty ? nil : 0
                 repeat {
                     do throws(StoreError) {
-                        if !isSwept { isSwept = try work.removeOrphans() }
+                        if !isSwept {
+                            // What can't be removed is reported once, and left to the operator.
+                            isSwept = true
+                            isSwept = try work.removeOrphans()
+                        }
                         try work.rotate()
                         try work.retainDue()
                         newcomer = try newcomer.flatMap { (stream) throws(StoreError) in

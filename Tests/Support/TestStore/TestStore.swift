@@ -38,9 +38,7 @@ public final class TestStore: Sendable {
 
     /// The files of a store in a folder.
     public static func files(in path: String) -> StoreFiles {
-        StoreFiles(
-            hotLog: path + "/hot.sqlite", writeLock: path + "/write.lock", choresLock: path + "/chores.lock",
-            filesLock: path + "/files.lock", segments: path + "/segments")
+        StoreFiles(folder: path)
     }
 
     /// The changes of each commit so far that changed something.

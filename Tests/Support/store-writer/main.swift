@@ -28,10 +28,7 @@ private let text = MediaType(contentType: "text/plain")
 
 do {
     let committer = try GroupCommitter(
-        StoreFiles(
-            hotLog: arguments[1] + "/hot.sqlite", writeLock: arguments[1] + "/write.lock",
-            choresLock: arguments[1] + "/chores.lock", filesLock: arguments[1] + "/files.lock",
-            segments: arguments[1] + "/segments"),
+        StoreFiles(folder: arguments[1]),
         hooks: GroupCommitter.Hooks(
             committed: { _ in }, poisoned: { end("poisoned: \($0)") }, failed: { end("failed: \($0)") }))
     say("ready")

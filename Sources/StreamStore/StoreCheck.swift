@@ -1,0 +1,20 @@
+/// What keeps a server from being started on a store.
+public enum StoreCheck {
+    /// Looks at a store before any process works on it.
+    ///
+    /// - Throws: `incomplete` while a restore has not come to its end, `newerSchema` when a newer version of this program
+    ///   wrote it. What else may be wrong is for those to say who open it.
+    public static func check(_ files: StoreFiles) throws(StoreError) {
+        guard !DurableFile.exists(files.restoring) else {
+            throw StoreError(
+                kind: .incomplete,
+                "\(files.folder): a restore into it was cut off; run `durable-streams restore` into it again")
+        }
+        guard DurableFile.exists(files.hotLog) else { return }
+        do throws(StoreError) {
+            _ = try Schema.checkedVersion(try Schema.openForReading(files), files)
+        } catch {
+            if error.kind == .newerSchema { throw error }
+        }
+    }
+}

@@ -72,7 +72,9 @@ static inline int64_t *ds_map_number(const char *path) {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (fd < 0) return 0;
     void *mapped = MAP_FAILED;
-    if (ftruncate(fd, sizeof(int64_t)) == 0)
+    /* Written rather than left a hole: on a full disk the first store into a hole would be a SIGBUS. */
+    int64_t zero = 0;
+    if (lseek(fd, 0, SEEK_END) >= (off_t)sizeof zero || pwrite(fd, &zero, sizeof zero, 0) == sizeof zero)
         mapped = mmap(0, sizeof(int64_t), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
     return mapped == MAP_FAILED ? 0 : (int64_t *)mapped;

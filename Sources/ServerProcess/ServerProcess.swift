@@ -40,7 +40,7 @@ public struct ServerProcess: Sendable {
         log.logLevel = Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info
         self.log = log
         failures = FailureLog(log)
-        space = DiskSpace(path: layout.dataDirectory, highWater: settings.diskHighWater) {
+        space = DiskSpace(folder: layout.dataDirectory, highWater: settings.diskHighWater) {
             [log] isLow, line in
             if isLow { log.error("\(line)") } else { log.notice("\(line)") }
         }
@@ -95,12 +95,9 @@ public struct ServerProcess: Sendable {
                     close(descriptor)
                     return true
                 },
-                isSpaceLow: { space.isLow }, failed: failures.report),
+                hasRoomForCopies: { space.hasRoomForCopies }, failed: failures.report),
             committer: committer)
     }
-
-    /// Logs a failure of the store.
-    public var report: @Sendable (StoreError) -> Void { failures.report }
 
     /// Calls `body` once, on a thread of its own, when the process is to end.
     public func onTermination(_ body: @escaping @Sendable () -> Void) {

@@ -75,7 +75,7 @@ public struct LiveReads: Sendable {
         if query.mode == .serverSentEvents {
             let stream = EventStream(
                 state: piece.state, position: min(start, piece.tail), cursor: cursor)
-            return .events(head(of: stream, tail: piece.tail), stream)
+            return .events(head(of: stream, from: query.offset, tail: piece.tail), stream)
         }
         let isNow = query.offset == .now
         let conditions = ReadAnswers.Conditions(
@@ -136,11 +136,14 @@ public struct LiveReads: Sendable {
     /// Milliseconds since 1970.
     public var now: Int64 { service.options.clock() }
 
-    private func head(of stream: EventStream, tail: Int64) -> ServiceResponse {
+    private func head(of stream: EventStream, from start: RequestedOffset?, tail: Int64) -> ServiceResponse {
         var response = ServiceResponse(status: 200)
         response.add(HeaderName.contentType, fixed: "text/event-stream")
         response.add(HeaderName.cacheControl, fixed: "no-cache")
         if stream.encoding == .base64 { response.add("Stream-SSE-Data-Encoding", fixed: "base64") }
+        if start == .start, stream.state.earliest > 0 {
+            response.add(HeaderName.streamEarliestOffset, stream.state.offset(stream.state.earliest))
+        }
         if stream.state.closed, stream.position >= tail {
             response.add(HeaderName.streamNextOffset, stream.state.offset(tail))
             response.add(HeaderName.streamUpToDate, fixed: "true")

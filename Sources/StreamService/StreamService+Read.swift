@@ -43,7 +43,7 @@ extension StreamService {
             // client's own tags itself.
             ifNoneMatch: request.cacheEntityTag ?? request.headers[.ifNoneMatch],
             isPrivate: request.headers[.authorization] != nil,
-            mayBeStored: request.mayBeStored && !options.isSpaceLow(),
+            mayBeStored: request.mayBeStored && options.hasRoomForCopies(),
             cursor: nil)
         return ReadAnswers.piece(piece, conditions, now: now)
     }

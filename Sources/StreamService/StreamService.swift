@@ -17,8 +17,8 @@ public final class StreamService: Sendable {
         public var clock: @Sendable () -> Int64
         /// Whether the processes beside this one take requests, for `/readyz`.
         public var othersAreReady: @Sendable () -> Bool
-        /// Whether the disk is too full for nginx to keep copies there.
-        public var isSpaceLow: @Sendable () -> Bool
+        /// Whether nginx may keep copies on the disk.
+        public var hasRoomForCopies: @Sendable () -> Bool
         /// Hears of reads that failed for a reason that the operator should know.
         public var failed: @Sendable (StoreError) -> Void
 
@@ -27,7 +27,7 @@ public final class StreamService: Sendable {
             maximumBody: Int, readChunk: Int, publicURL: String?, retention: Retention = Retention(),
             clock: @escaping @Sendable () -> Int64,
             othersAreReady: @escaping @Sendable () -> Bool = { true },
-            isSpaceLow: @escaping @Sendable () -> Bool = { false },
+            hasRoomForCopies: @escaping @Sendable () -> Bool = { true },
             failed: @escaping @Sendable (StoreError) -> Void = { _ in }
         ) {
             self.maximumBody = maximumBody
@@ -36,7 +36,7 @@ public final class StreamService: Sendable {
             self.retention = retention
             self.clock = clock
             self.othersAreReady = othersAreReady
-            self.isSpaceLow = isSpaceLow
+            self.hasRoomForCopies = hasRoomForCopies
             self.failed = failed
         }
     }
@@ -185,8 +185,8 @@ public final class StreamService: Sendable {
 
     private static func preflight(for headers: RequestHeaders) -> ServiceResponse {
         // The protocol's list is said to everybody; what goes beyond it, to who asks for that.
-        let asksForRetention =
-            headers[.accessControlRequestHeaders]?.lowercased().contains("stream-retention-") ?? false
+        let asked = headers[.accessControlRequestHeaders]?.lowercased().split { $0 == "," || $0 == " " } ?? []
+        let asksForRetention = asked.contains { $0.hasPrefix("stream-retention-") }
         var response = ServiceResponse(status: 204)
         response.add("Access-Control-Allow-Methods", fixed: "GET, POST, PUT, DELETE, HEAD, OPTIONS")
         response.add(

@@ -12,6 +12,8 @@ final class Checkpointer {
     private let connection: SQLiteConnection
     private let dataVersion: SQLiteStatement
     private let lock: FileLock
+    private let files: StoreFiles
+    private let space: DiskSpace?
     private var lastVersion: Int64?
     private var restartAbove = Checkpointer.restartAbove
 
@@ -20,17 +22,32 @@ final class Checkpointer {
     /// The file keeps its size, so that commits overwrite it in place: one that makes it longer has its
     /// fdatasync(2) write the inode too, a second wait for the disk.
     private static let restartAbove: Int32 = 4_096
+    /// The same while there is little space, of which some must be left for what is in the log: 256 KiB.
+    private static let restartAboveWhenTight: Int32 = 64
 
     /// Copies ahead of the one for which writers wait. Each leaves what is committed while it waits for the disk.
     private static let extraRounds = 3
 
-    init(_ files: StoreFiles) throws(StoreError) {
+    init(_ files: StoreFiles, _ space: DiskSpace?) throws(StoreError) {
+        self.files = files
+        self.space = space
         connection = try Schema.openForWriting(files)
         dataVersion = try connection.prepare("PRAGMA data_version")
         lock = try FileLock(path: files.writeLock)
     }
 
+    /// Copies what was committed since the last time.
     func run() throws(StoreError) {
+        do throws(StoreError) {
+            try copyNew()
+            space?.noteCheckpoint(succeeded: true)
+        } catch {
+            if error.kind == .full { space?.noteCheckpoint(succeeded: false) }
+            throw error
+        }
+    }
+
+    private func copyNew() throws(StoreError) {
         guard let lastVersion else {
             try lock.lock()
             defer { lock.unlock() }
@@ -39,7 +56,8 @@ final class Checkpointer {
             return
         }
         guard try currentVersion() != lastVersion else { return }
-        guard try copy() > restartAbove else { return }
+        let isTight = space?.isTight ?? false
+        guard try copy() > (isTight ? Checkpointer.restartAboveWhenTight : restartAbove) else { return }
         // SQLite syncs the database only once everything is copied, which under load is when writers wait. So most of it
         // is synced before, and what was committed meanwhile copied, so that little is left by then.
         try sync()
@@ -72,8 +90,14 @@ final class Checkpointer {
         try connection.execute("PRAGMA temp_store = MEMORY; VACUUM")
     }
 
-    /// Copies everything and empties the log, when the process ends.
-    func finish() throws(StoreError) { _ = try restart(SQLITE_CHECKPOINT_TRUNCATE) }
+    /// Copies everything and empties the log, when the process ends. It gets its size again, so that the next start has
+    /// it even if the disk is full by then.
+    func finish() throws(StoreError) {
+        _ = try restart(SQLITE_CHECKPOINT_TRUNCATE)
+        try lock.lock()
+        defer { lock.unlock() }
+        Schema.extendLog(files)
+    }
 
     /// Gives the number of frames in the log if readers have held it up.
     private func restart(_ mode: Int32) throws(StoreError) -> Int32? {

@@ -17,6 +17,8 @@ public final class Chores: Sendable {
 
     /// Milliseconds between looks at the write-ahead log and at the purge queue.
     private static let interval: Int64 = 250
+    /// Milliseconds until a start that failed is tried again.
+    private static let restAfterFailure: Int64 = 1_000
     /// Records that are entered into the index at once. Fewer wait, in the memory of each connection.
     private static let indexStep = 1_024
     /// Expired streams that one step of the sweep removes at most; each touches index pages of its own.
@@ -50,42 +52,57 @@ public final class Chores: Sendable {
                 if pause(1_000) { return }
             }
             defer { chores.unlock() }
-            do throws(StoreError) {
-                let checkpointer = try Checkpointer(files)
-                let keeper = try SegmentKeeper(
-                    files, committer, limits, retention, clock: clock, report: report)
-                defer { keeper.stop() }
-                var nextSweep = clock()
-                var goesOn = false
-                var pace = VacuumPace()
-                while !pause(goesOn ? 1 : Chores.interval) {
-                    do throws(StoreError) {
-                        goesOn = false
-                        try extendIndex(committer, limits)
-                        try checkpointer.run()
-                        let now = clock()
-                        if now >= nextSweep {
-                            goesOn = try sweep(committer, now)
-                            if !goesOn { nextSweep = now + Int64(sweepInterval * 1_000) }
-                        }
-                        if try purge(committer, clock) {
-                            goesOn = true
-                        } else if try vacuum(committer, checkpointer, &pace) {
-                            goesOn = true
-                        }
-                    } catch {
-                        report(error)
-                    }
+            while true {
+                do throws(StoreError) {
+                    return try run(files, committer, sweepInterval, limits, retention, clock, report)
+                } catch {
+                    // It could not even begin, for lack of space perhaps.
+                    report(error)
+                    if pause(Chores.restAfterFailure) { return }
                 }
-                try checkpointer.finish()
-            } catch {
-                report(error)
             }
         }
         thread.update { thread in
             thread = started
             return (false, ())
         }
+    }
+
+    private func run(
+        _ files: StoreFiles, _ committer: GroupCommitter, _ sweepInterval: Double, _ limits: SegmentLimits,
+        _ retention: Retention, _ clock: @escaping @Sendable () -> Int64,
+        _ report: @escaping @Sendable (StoreError) -> Void
+    ) throws(StoreError) {
+        let checkpointer = try Checkpointer(files, committer.space)
+        let keeper = try SegmentKeeper(files, committer, limits, retention, clock: clock, report: report)
+        defer { keeper.stop() }
+        var nextSweep = clock()
+        var goesOn = false
+        var pace = VacuumPace()
+        /// What one kind of work can't do, for lack of space perhaps, must not keep the others from making some.
+        func attempt(_ work: () throws(StoreError) -> Void) {
+            do throws(StoreError) { try work() } catch { report(error) }
+        }
+        while !pause(goesOn ? 1 : Chores.interval) {
+            goesOn = false
+            attempt { () throws(StoreError) in try extendIndex(committer, limits) }
+            attempt { () throws(StoreError) in try checkpointer.run() }
+            let now = clock()
+            if now >= nextSweep {
+                attempt { () throws(StoreError) in
+                    goesOn = try sweep(committer, now)
+                    if !goesOn { nextSweep = now + Int64(sweepInterval * 1_000) }
+                }
+            }
+            attempt { () throws(StoreError) in
+                if try purge(committer, clock) {
+                    goesOn = true
+                } else if try vacuum(committer, checkpointer, &pace) {
+                    goesOn = true
+                }
+            }
+        }
+        attempt { () throws(StoreError) in try checkpointer.finish() }
     }
 
     /// Ends the thread behind its present step.

@@ -81,7 +81,10 @@ enum DurableFile {
     static func makeFolder(_ path: String) throws(StoreError) {
         if mkdir(path, 0o750) == 0 { return try sync(folder(of: path)) }
         let code = errno
-        if code == EEXIST, isFolder(path) { return }
+        if code == EEXIST {
+            if isFolder(path) { return }
+            throw StoreError(kind: .occupied, "\(path) is there and is no folder")
+        }
         let parent = folder(of: path)
         guard code == ENOENT, parent != path else { throw error("create \(path)", code) }
         try makeFolder(parent)
@@ -110,6 +113,11 @@ enum DurableFile {
     static func isFolder(_ path: String) -> Bool {
         var status = stat()
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
+    static func isFile(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
     }
 
     /// Everything before the last slash.

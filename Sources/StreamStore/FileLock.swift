@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// An exclusive lock between processes on a file of its own.
+/// A lock between processes on a file of its own.
 ///
 /// The kernel queues those who wait, so two busy writers take turns; SQLite's own busy wait sleeps and
 /// let one of two equal processes do four times as much as the other (measured). The lock belongs to
@@ -32,8 +32,10 @@ final class FileLock: Sendable {
     deinit { close(descriptor) }
 
     /// Waits for the lock.
-    func lock() throws(StoreError) {
-        while ds_lock(descriptor, Int16(F_WRLCK), 1) != 0 {
+    ///
+    /// - Parameter isShared: whether others may have it too who take it so.
+    func lock(isShared: Bool = false) throws(StoreError) {
+        while ds_lock(descriptor, Int16(isShared ? F_RDLCK : F_WRLCK), 1) != 0 {
             guard errno == EINTR else {
                 throw StoreError(kind: .inputOutput, "lock \(path): \(String(cString: strerror(errno)))")
             }

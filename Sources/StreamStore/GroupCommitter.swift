@@ -33,6 +33,7 @@ public final class GroupCommitter: Sendable {
 
     private let waiting = Condition(Queue())
     private let hooks: Hooks
+    let space: DiskSpace?
     private let thread: Condition<NamedThread?> = Condition(nil)
 
     /// Most requests and bytes in one transaction, so that its latency stays bounded.
@@ -44,6 +45,7 @@ public final class GroupCommitter: Sendable {
     /// - Parameter space: says whether there is room for more; nil: there always is.
     public init(_ files: StoreFiles, space: DiskSpace? = nil, hooks: Hooks) throws(StoreError) {
         self.hooks = hooks
+        self.space = space
         let lock = try FileLock(path: files.writeLock)
         // Two processes may make the same new file at once.
         try lock.lock()
@@ -100,6 +102,12 @@ public final class GroupCommitter: Sendable {
         return try result.get()
     }
 
+    /// Reports a failure of work beside the commits; ends the process if what SQLite remembers may differ from the disk.
+    public func report(_ error: StoreError) {
+        if error.isFailedWrite { hooks.poisoned(error) }
+        hooks.failed(error)
+    }
+
     /// Commits what waits and ends the thread.
     public func stop() {
         waiting.update { queue in
@@ -152,7 +160,7 @@ public final class GroupCommitter: Sendable {
                 do throws(StoreError) {
                     try transact([member], session, lock)
                 } catch {
-                    hooks.failed(error)
+                    if error.kind != .full { hooks.failed(error) }
                     member.fail(error)
                 }
             }
@@ -175,12 +183,17 @@ public final class GroupCommitter: Sendable {
         } catch {
             session.rollback()
             lock.unlock()
+            if error.kind == .full {
+                space?.noteFull()
+                hooks.failed(error)
+            }
             if error.kind == .inputOutput {
+                // Nobody gets an answer: whether the write is on the disk is not known.
+                hooks.poisoned(error)
                 for member in group {
                     member.fail(error)
                     member.finish()
                 }
-                hooks.poisoned(error)
             }
             throw error
         }

@@ -14,7 +14,7 @@ enum Schema {
     /// changed.
     private static let migrations = [firstVersion, retention]
 
-    /// 2: what is no longer kept of a stream, and how often the data were restored from a copy.
+    /// 2: what is no longer kept of a stream, and when the data were restored from a copy.
     private static let retention = """
         ALTER TABLE stream ADD COLUMN earliest INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE stream ADD COLUMN retention_age INTEGER;
@@ -23,7 +23,7 @@ enum Schema {
         ALTER TABLE stream ADD COLUMN retention_due INTEGER;
         CREATE INDEX stream_by_retention ON stream (retention_due) WHERE retention_due IS NOT NULL;
         CREATE INDEX stream_by_source ON stream (source) WHERE source IS NOT NULL;
-        ALTER TABLE log_state ADD COLUMN restores INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE log_state ADD COLUMN restored_at INTEGER NOT NULL DEFAULT 0;
         """
 
     private static let firstVersion = """

@@ -31,6 +31,17 @@ public struct StoreError: Error, CustomStringConvertible {
     /// The operation, the path where there is one, and SQLite's own words; never bound values.
     public let description: String
 
+    /// The system call of some extended codes of SQLITE_IOERR, by what stands above the primary code.
+    private static let calls: [Int32: String] = [
+        1: "read", 2: "short read", 3: "write", 4: "fsync", 5: "fsync of the folder", 6: "truncate",
+        7: "fstat",
+        19: "shared memory",
+    ]
+
+    /// Whether a write or a sync of SQLite's files has failed: asked again, the system may say that all is well while what
+    /// it held of them is lost.
+    var isFailedWrite: Bool { [3, 4, 5, 6].contains(code >> 8) && code & 0xFF == SQLITE_IOERR }
+
     /// Describes a failure outside SQLite.
     public init(kind: Kind, _ description: String) {
         self.kind = kind
@@ -49,6 +60,8 @@ public struct StoreError: Error, CustomStringConvertible {
         }
         let message =
             database.map { String(cString: sqlite3_errmsg($0)) } ?? String(cString: sqlite3_errstr(code))
-        description = "\(operation): \(message) (SQLite code \(code))"
+        let call = StoreError.calls[code >> 8].map { ", \($0)" } ?? ""
+        description =
+            "\(operation): \(message) (SQLite code \(code)\(code & 0xFF == SQLITE_IOERR ? call : ""))"
     }
 }

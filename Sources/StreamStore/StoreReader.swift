@@ -35,7 +35,7 @@ public final class StoreReader {
     private let index: RecordIndex
     private let segments: SegmentIndex
     private let segmentFiles: SegmentFiles
-    private let restores: Int64
+    private let restoredAt: Int64
 
     private var expired: StreamName?
 
@@ -57,7 +57,7 @@ public final class StoreReader {
         index = try RecordIndex(connection)
         segments = try SegmentIndex(connection)
         segmentFiles = files.segments
-        restores = try connection.number("SELECT restores FROM log_state")
+        restoredAt = try connection.number("SELECT restored_at FROM log_state")
     }
 
     /// Finds a stream and its tail.
@@ -124,7 +124,7 @@ public final class StoreReader {
         defer { statement.reset() }
         var state = StreamState(row: statement)
         if state.softDeleted { return .gone }
-        state.restores = restores
+        state.restoredAt = restoredAt
         guard state.isExpired(at: now) else { return .present(state) }
         expired = state.name
         return state.forks > 0 ? .gone : .absent

@@ -54,8 +54,8 @@ public struct StreamState: Equatable, Sendable {
     public var earliest: Int64
     /// What it asked for at its creation.
     public var retention: Retention
-    /// How often the store was restored from a copy; part of what entity tags know a stream by.
-    public var restores: Int64 = 0
+    /// When the store was restored from a copy, in microseconds since 1970; 0: never.
+    public var restoredAt: Int64 = 0
     /// Removed by its owner while forks still need its data.
     public var softDeleted: Bool
     /// How many existing forks name this stream as their direct source.
@@ -66,10 +66,7 @@ public struct StreamState: Equatable, Sendable {
     public var lifetimeIsInherited: Bool
 
     /// What entity tags know the stream by: after a restore other content may come to lie at the same positions.
-    public var instance: Int64 { id + restores * StreamState.idsOfRestore }
-
-    /// Ids that a restore leaves out, since they may have been given behind the copy.
-    static let idsOfRestore: Int64 = 1_000_000_000
+    public var instance: Int64 { id + restoredAt }
 
     /// Whether the stream has ended at a time (milliseconds since 1970).
     public func isExpired(at now: Int64) -> Bool { deadline.map { now >= $0 } ?? false }

@@ -128,7 +128,7 @@ extension WriteSession {
                 ? .json(JSONMessages(body: bytes)) : .bytes(bytes)
         }
         if case .json(nil) = body { return .invalidJSON }
-        if isSpaceLow { return .full }
+        guard takesRoom(for: body) else { return .full }
         let deadline = origin.lifetime.deadline(touchedAt: request.now)
         let insert = statements.insertStream
         insert.bind(1, request.name.text)

@@ -11,12 +11,14 @@ public final class WriteSession {
     let index: RecordIndex
     let segments: SegmentIndex
     private let space: DiskSpace?
-    /// Whether the disk is so full that the open transaction must not add content.
-    private(set) var isSpaceLow = false
+    private let hotLog: String
+    /// Bytes that content of the open transaction may still take; below 0: not even an empty stream.
+    private var room = Int64.max
     private var dataVersion: Int64 = -1
 
     init(_ files: StoreFiles, _ space: DiskSpace? = nil) throws(StoreError) {
         self.space = space
+        hotLog = files.hotLog
         connection = try Schema.openForWriting(files)
         statements = try WriteStatements(connection)
         index = try RecordIndex(connection)
@@ -27,8 +29,8 @@ public final class WriteSession {
 
     func begin() throws(StoreError) {
         changed.removeAll(keepingCapacity: true)
-        isSpaceLow = space?.isLow ?? false
         try statements.begin.run()
+        try lookAtSpace()
         // Another connection has committed since: what is remembered may be old
         // (https://sqlite.org/pragma.html#pragma_data_version).
         guard try statements.dataVersion.step() else { return }
@@ -45,6 +47,27 @@ public final class WriteSession {
         heads.removeAll()
         index.reset()
         changed.removeAll(keepingCapacity: true)
+    }
+
+    /// Whether the disk has room for a body, which is then taken into account.
+    func takesRoom(for body: PreparedBody) -> Bool {
+        guard room < .max else { return true }
+        // Once in the log, once in the database.
+        room -= 2 * Int64(body.weight)
+        return room >= 0
+    }
+
+    /// Finds out how much may come in, once for all members of a group.
+    private func lookAtSpace() throws(StoreError) {
+        room = .max
+        guard let space else { return }
+        if space.isLow { room = -1 }
+        guard space.isTight else { return }
+        // What is committed must fit into the database, whose file may have to grow for what is in the log already.
+        let (pages, free) = (try number(statements.allPages), try number(statements.freePages))
+        let owed = space.owe(pages: pages, beyond: hotLog)
+        space.look()
+        if room >= 0 { room = max(0, space.bytesAvailable - owed + free * DiskSpace.page - DiskSpace.slack) }
     }
 
     // MARK: Operations
@@ -66,7 +89,7 @@ public final class WriteSession {
             guard let messages else { return .invalidJSON }
             if messages.count == 0 { return .emptyArray }
         }
-        if isSpaceLow, request.conditions.hasBody { return .full }
+        if request.conditions.hasBody, !takesRoom(for: request.body) { return .full }
         try insertRecord(request.body, head)
         if let producer = request.conditions.producer {
             try remember(producer, head, now: request.now)

@@ -8,6 +8,9 @@ public enum Console {
     /// Writes one line to standard error, with the program's name in front.
     public static func error(_ line: String) { write("durable-streams: \(line)\n", to: STDERR_FILENO) }
 
+    /// Writes a line to standard error as it is.
+    public static func note(_ line: String) { write(line + "\n", to: STDERR_FILENO) }
+
     private static func write(_ text: String, to descriptor: Int32) {
         var rest = Array(text.utf8)[...]
         while !rest.isEmpty {

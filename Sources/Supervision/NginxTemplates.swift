@@ -61,10 +61,13 @@ public struct NginxTemplates: Sendable {
             }
             let text = String(decoding: template, as: UTF8.self)
             let rendered = try Self.replace(placeholders, in: text, name: source)
+            let path = "\(output)/\(name)"
+            // On a full disk a server with the same settings can be started again.
+            if (try? SmallFile.read(path)) == Array(rendered.utf8) { continue }
             do throws(SmallFile.Failure) {
-                try SmallFile.write(Array(rendered.utf8), to: "\(output)/\(name)", mode: 0o640)
+                try SmallFile.write(Array(rendered.utf8), to: path, mode: 0o640)
             } catch {
-                throw .system("writing \(output)/\(name)", code: error.code)
+                throw .system("writing \(path)", code: error.code)
             }
         }
         return names

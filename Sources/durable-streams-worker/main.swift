@@ -18,7 +18,7 @@ do throws(StoreError) {
         segmentLimits: SegmentLimits(
             messages: Int64(process.settings.segmentMaxMessages),
             bytes: Int64(process.settings.segmentMaxBytes)),
-        retention: process.retention, clock: ServerProcess.milliseconds, report: process.report)
+        retention: process.retention, clock: ServerProcess.milliseconds, report: committer.report)
     guard
         let pool = FastCGIPool(
             listener: ServerProcess.listenDescriptor, threads: process.settings.workerThreads,

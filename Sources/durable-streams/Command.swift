@@ -58,7 +58,7 @@ enum Command {
 
     /// Runs long work with a progress bar; findings are lines of their own.
     static func observe<Summary>(
-        findingsOn print: @escaping (String) -> Void = Console.error,
+        findingsOn print: @escaping (String) -> Void = Console.note,
         _ work: (WorkObserver) throws(StoreError) -> Summary
     ) throws(StoreError) -> Summary {
         // Copies are for those who may read the data.

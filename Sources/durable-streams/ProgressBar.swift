@@ -7,6 +7,7 @@ final class ProgressBar {
     private var last: ContinuousClock.Instant?
     private var isShown = false
 
+    /// Widest bar, in characters.
     private static let width = 30
     private static let interval = Duration.milliseconds(100)
 
@@ -19,14 +20,17 @@ final class ProgressBar {
         last = now
         isShown = true
         let share = progress.total > 0 ? Double(progress.done) / Double(progress.total) : 1
-        let full = Int(share * Double(ProgressBar.width))
-        let bar =
-            String(repeating: "#", count: full) + String(repeating: ".", count: ProgressBar.width - full)
         let amount =
             progress.isBytes
             ? "\(ProgressBar.size(progress.done)) of \(ProgressBar.size(progress.total))"
             : "\(progress.done) of \(progress.total)"
-        write("\r\u{1B}[K\(progress.step) [\(bar)] \(Int(share * 100)) %  \(amount)")
+        let text = "\(Int(share * 100)) %  \(amount)"
+        // What is longer than a line of the terminal could not be written over.
+        let room = ProgressBar.columns - progress.step.count - text.count - 5
+        let width = max(0, min(ProgressBar.width, room))
+        let full = Int(share * Double(width))
+        let bar = String(repeating: "#", count: full) + String(repeating: ".", count: width - full)
+        write("\r\u{1B}[K" + "\(progress.step) [\(bar)] \(text)".prefix(ProgressBar.columns - 1))
     }
 
     /// Takes the line away, before something else is written.
@@ -38,6 +42,13 @@ final class ProgressBar {
     private func write(_ text: String) {
         let bytes = Array(text.utf8)
         _ = Glibc.write(STDERR_FILENO, bytes, bytes.count)
+    }
+
+    /// Characters in a line of the terminal.
+    private static var columns: Int {
+        var size = winsize()
+        guard ioctl(STDERR_FILENO, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 1 else { return 80 }
+        return Int(size.ws_col)
     }
 
     private static func size(_ bytes: Int64) -> String {

@@ -139,7 +139,7 @@ import Testing
             DROP INDEX stream_by_retention; DROP INDEX stream_by_source;
             ALTER TABLE stream DROP COLUMN earliest; ALTER TABLE stream DROP COLUMN retention_age;
             ALTER TABLE stream DROP COLUMN retention_bytes; ALTER TABLE stream DROP COLUMN retention_messages;
-            ALTER TABLE stream DROP COLUMN retention_due; ALTER TABLE log_state DROP COLUMN restores;
+            ALTER TABLE stream DROP COLUMN retention_due; ALTER TABLE log_state DROP COLUMN restored_at;
             PRAGMA user_version = 1
             """, in: folder)
         try Self.reopened(folder) { (store: TestStore) throws in

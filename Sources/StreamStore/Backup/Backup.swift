@@ -47,7 +47,7 @@ public struct Backup {
             throw StoreError(kind: .inUse, "\(target.folder): another backup is being made there")
         }
         let filesLock = try FileLock(path: files.filesLock)
-        try filesLock.lock()
+        try filesLock.lock(isShared: true)
         defer { filesLock.unlock() }
         let isCutOff = DurableFile.exists(target.unfinishedHotLog)
         let (streams, segments) = try snapshot(observer)
@@ -101,14 +101,14 @@ public struct Backup {
                 ? try there.damage(of: segment) == nil
                 : there.storage.fingerprint(segment.key)?.size == segment.bytes
             if isThere { continue }
-            do throws(StoreError) {
-                try there.storage.put(segment.key, try files.segments.read(segment))
-            } catch {
-                guard error.kind == .corrupt else { throw error }
+            let content = try files.segments.readWhole(segment) { damage in
+                observer.found(Finding(damaged: segment, in: files, damage))
+            }
+            guard let content else {
                 summary.damaged += 1
-                observer.found(Finding(damaged: segment, in: files, error))
                 continue
             }
+            try there.storage.put(segment.key, content)
             summary.copied += 1
             summary.bytes += segment.bytes
             TestPoint.backupSegment.reached()
@@ -134,16 +134,14 @@ public struct Backup {
 }
 
 extension Finding {
-    /// A segment that can't be read.
-    init(damaged segment: Segment, in files: StoreFiles, _ error: StoreError) {
+    /// A segment that is damaged or missing.
+    ///
+    /// - Parameter files: where it is to be put back.
+    init(damaged segment: Segment, in files: StoreFiles, _ damage: String) {
         let path = files.segments.storage.location(segment.key)
-        let damage = (try? files.segments.damage(of: segment)) ?? error.description
-        self.init(damaged: path, damage, key: segment.key)
-    }
-
-    /// A segment's file that is to be put back.
-    init(damaged path: String, _ damage: String, key: String) {
-        self.init(
-            subject: path, what: damage, mend: "cp BACKUP/segments/\(key) \(Finding.quoted(path))")
+        let place = Finding.quoted(path)
+        // Something else may be in its place, into which cp would copy.
+        let clear = DurableFile.exists(path) && !DurableFile.isFile(path) ? "rm -r \(place) && " : ""
+        self.init(subject: path, what: damage, mend: "\(clear)cp BACKUP/segments/\(segment.key) \(place)")
     }
 }

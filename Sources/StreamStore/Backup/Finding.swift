@@ -10,6 +10,20 @@ public struct Finding: Equatable, Sendable, CustomStringConvertible {
     /// One line.
     public var description: String { "\(subject): \(what); to mend: \(mend)" }
 
+    /// The command that helps where nothing less does.
+    static let restore = "durable-streams restore BACKUP --data-dir NEW"
+
+    init(subject: String, what: String, mend: String) {
+        self.subject = subject
+        self.what = what
+        self.mend = mend
+    }
+
+    /// Something in the rows of a stream.
+    init(stream name: String, _ what: String) {
+        self.init(subject: "stream \(name)", what: what, mend: Finding.restore)
+    }
+
     /// A path or name as a shell takes it.
     static func quoted(_ text: String) -> String {
         let plain = text.utf8.allSatisfy { byte in

@@ -35,6 +35,17 @@ public final class SegmentFiles: Sendable {
         return try checksum(of: segment) == segment.checksum ? nil : "has another checksum"
     }
 
+    /// The whole content; nil when it is damaged, and then `report` hears how.
+    func readWhole(_ segment: Segment, _ report: (String) -> Void) throws(StoreError) -> [UInt8]? {
+        do throws(StoreError) {
+            return try read(segment)
+        } catch {
+            guard error.kind == .corrupt else { throw error }
+            report(try damage(of: segment) ?? "can't be read")
+            return nil
+        }
+    }
+
     private func sizeDamage(of segment: Segment) -> String? {
         guard let found = storage.fingerprint(segment.key) else { return "is missing, or no file" }
         return found.size == segment.bytes ? nil : "has \(found.size) bytes instead of \(segment.bytes)"

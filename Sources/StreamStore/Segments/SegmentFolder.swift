@@ -62,7 +62,10 @@ public final class SegmentFolder: SegmentStorage {
         _ body: (_ key: String, _ isWhole: Bool) throws(StoreError) -> Bool
     ) throws(StoreError) {
         for shard in try DurableFile.names(in: path) {
-            guard DurableFile.isFolder("\(path)/\(shard)") else { continue }
+            guard DurableFile.isFolder("\(path)/\(shard)") else {
+                guard try body(shard, true) else { return }
+                continue
+            }
             for name in try DurableFile.names(in: "\(path)/\(shard)") {
                 let isWhole = !name.hasSuffix(DurableFile.unfinished)
                 guard try body("\(shard)/\(name)", isWhole) else { return }
@@ -75,7 +78,7 @@ public final class SegmentFolder: SegmentStorage {
         var status = stat()
         guard stat(location(key), &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return nil }
         return SegmentFingerprint(
-            size: Int64(status.st_size), file: UInt64(status.st_ino),
+            size: Int64(status.st_size), file: UInt64(status.st_ino), modified: Int64(status.st_mtim.tv_sec),
             changed: Int64(status.st_ctim.tv_sec) * 1_000_000_000 + Int64(status.st_ctim.tv_nsec))
     }
 

@@ -8,8 +8,8 @@ final class SegmentKeeper: Sendable {
 
     /// Milliseconds between looks at the queues.
     private static let interval: Int64 = 100
-    /// Milliseconds of rest when something failed.
-    private static let restAfterFailure: Int64 = 5_000
+    /// Microseconds of rest when something failed.
+    private static let restAfterFailure: Int64 = 5_000_000
     /// Starts the thread.
     ///
     /// - Parameter retention: the server's limits.
@@ -17,43 +17,45 @@ final class SegmentKeeper: Sendable {
         _ files: StoreFiles, _ committer: GroupCommitter, _ limits: SegmentLimits, _ retention: Retention,
         clock: @escaping @Sendable () -> Int64, report: @escaping @Sendable (StoreError) -> Void
     ) throws(StoreError) {
-        let started = NamedThread("segments") { [self] in
-            do throws(StoreError) {
-                let work = SegmentWork(
-                    rotator: try SegmentRotator(files, limits), storage: files.segments.storage,
-                    committer: committer, retention: retention, clock: clock,
-                    isStopping: { self.stopping.update { (false, $0) } }, pause: { self.pause($0) },
-                    filesLock: try FileLock(path: files.filesLock))
-                var isSwept = false
-                // Streams that are there already hear of limits that are new to the server.
-                var newcomer: Int64? = retention.limits(beside: Retention()).isEmpty ? nil : 0
-                repeat {
-                    do throws(StoreError) {
-                        if !isSwept {
-                            // What can't be removed is reported once, and left to the operator.
-                            isSwept = true
-                            isSwept = try work.removeOrphans()
-                        }
-                        try work.rotate()
-                        try work.retainDue()
-                        newcomer = try newcomer.flatMap { (stream) throws(StoreError) in
-                            try work.retainNext(behind: stream)
-                        }
-                        try work.removeGarbage()
-                    } catch {
-                        report(error)
-                        // A full disk, most likely: the hot log keeps everything meanwhile.
-                        if pause(SegmentKeeper.restAfterFailure) { return }
-                    }
-                } while !pause(newcomer == nil ? SegmentKeeper.interval : 1)
-            } catch {
-                report(error)
-            }
-        }
+        let work = SegmentWork(
+            rotator: try SegmentRotator(files, limits), storage: files.segments.storage, committer: committer,
+            retention: retention, clock: clock, isStopping: { self.stopping.update { (false, $0) } },
+            pause: { self.pause($0) }, filesLock: try FileLock(path: files.filesLock))
+        // Its connection is used by the thread alone from here on.
+        nonisolated(unsafe) let owned = work
+        let started = NamedThread("segments") { [self] in run(owned, report) }
         thread.update { thread in
             thread = started
             return (false, ())
         }
+    }
+
+    private func run(_ work: SegmentWork, _ report: (StoreError) -> Void) {
+        var isSwept = false
+        // Streams that are there already hear of limits that are new to the server.
+        var newcomer: Int64? = work.retention.limits(beside: Retention()).isEmpty ? nil : 0
+        var restsUntil = MonotonicInstant.now
+        repeat {
+            do throws(StoreError) {
+                // Where nothing can be written, what makes room goes on.
+                try work.removeGarbage()
+                guard restsUntil <= MonotonicInstant.now else { continue }
+                if !isSwept {
+                    // What can't be removed is reported once, and left to the operator.
+                    isSwept = true
+                    isSwept = try work.removeOrphans()
+                }
+                try work.rotate()
+                try work.retainDue()
+                newcomer = try newcomer.flatMap { (stream) throws(StoreError) in
+                    try work.retainNext(behind: stream)
+                }
+            } catch {
+                report(error)
+                // A full disk, most likely: the hot log keeps everything meanwhile.
+                restsUntil = MonotonicInstant.now + SegmentKeeper.restAfterFailure
+            }
+        } while !pause(newcomer == nil ? SegmentKeeper.interval : 1)
     }
 
     /// Ends the thread behind its present step.

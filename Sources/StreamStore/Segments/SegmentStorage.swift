@@ -24,6 +24,8 @@ public struct SegmentFingerprint: Hashable, Sendable {
     public var size: Int64
     /// Device-wide number of the file.
     var file: UInt64
+    /// Seconds since 1970 of the last change of content.
+    var modified: Int64
     /// Nanoseconds since 1970 of the last change of content or metadata; nobody can set it back (inode(7)).
     var changed: Int64
 }

@@ -69,6 +69,11 @@ struct SegmentWork {
         _ stored: StoredSegment, _ content: [UInt8], record: (StoredSegment) throws(StoreError) -> Bool
     ) throws(StoreError) {
         let key = stored.segment.key
+        guard committer.space?.hasRoom(for: content.count) ?? true else {
+            throw StoreError(
+                kind: .full,
+                "\(storage.location(key)) must wait: there is no space for its \(content.count) bytes")
+        }
         try storage.put(key, content)
         TestPoint.segmentStored.reached()
         if try !record(stored) { try storage.delete(key) }

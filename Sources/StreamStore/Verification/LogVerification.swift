@@ -11,6 +11,7 @@ final class LogVerification {
     private let segmentsOf: SQLiteStatement
     private let waitsForPurge: SQLiteStatement
     private let lineage: SQLiteStatement
+    private let forksOf: SQLiteStatement
     /// What streams that have forks hold themselves, without gaps.
     private var holdings: [Int64: [Range<Int64>]] = [:]
 
@@ -23,6 +24,7 @@ final class LogVerification {
         segmentsOf = try log.prepare(
             "SELECT \(Segment.columns) FROM segment WHERE stream = ?1 ORDER BY start")
         waitsForPurge = try log.prepare("SELECT 1 FROM purge WHERE stream = ?1 LIMIT 1")
+        forksOf = try log.prepare("SELECT 1 FROM stream WHERE source = ?1 LIMIT 1")
         lineage = try log.prepare("SELECT lineage FROM stream WHERE id = ?1")
     }
 
@@ -42,11 +44,8 @@ final class LogVerification {
     }
 
     private func verify(_ state: StreamState, _ observer: WorkObserver) throws(StoreError) {
-        let subject = "stream \(state.name.text)"
         func tell(_ what: String) {
-            observer.found(
-                Finding(
-                    subject: subject, what: what, mend: "durable-streams restore BACKUP --data-dir NEW"))
+            observer.found(Finding(stream: state.name.text, what))
         }
         var held: [Range<Int64>] = []
         func hold(_ start: Int64, _ end: Int64) {
@@ -96,12 +95,18 @@ final class LogVerification {
         if isLeftOver, try !waitsForPurge(state.id) {
             observer.found(
                 Finding(
-                    subject: subject,
+                    subject: "stream \(state.name.text)",
                     what: "has records that segments have taken over, and nothing removes them",
                     mend: purge(state.id, below: coldEnd)))
         }
-        if state.forks > 0 { holdings[state.id] = held }
+        if try isSource(state.id) { holdings[state.id] = held }
         try verifyInherited(state, tell)
+    }
+
+    private func isSource(_ stream: Int64) throws(StoreError) -> Bool {
+        forksOf.bind(1, stream)
+        defer { forksOf.reset() }
+        return try forksOf.step()
     }
 
     private func waitsForPurge(_ stream: Int64) throws(StoreError) -> Bool {
@@ -149,19 +154,17 @@ final class LogVerification {
             : "comes behind a gap from position \(end)"
     }
 
-    /// How the row of a segment contradicts itself; nil: it doesn't.
+    /// How the row of a segment contradicts itself; nil: it doesn't. Where the messages of a JSON stream end is seen when
+    /// its file is read.
     private func endsDamage(of segment: Segment, isJSON: Bool) throws(StoreError) -> String? {
-        let ends = try segments.ends(of: segment).offsets
-        guard !ends.isEmpty, zip(ends, ends.dropFirst()).allSatisfy({ $0 < $1 }),
-            Int64(ends.count) == segment.appends
-        else { return "has message ends that do not fit" }
         let units = segment.end - segment.start
-        let last = Int64(ends[ends.count - 1])
+        if isJSON { return units == segment.appends ? nil : MessageEnds.unfit }
+        let ends = try segments.ends(of: segment).offsets
         let fits =
-            isJSON
-            ? units == segment.appends && last == segment.bytes - 1
-            : units == segment.bytes && last == segment.bytes
-        return fits ? nil : "has message ends that do not fit"
+            units == segment.bytes && Int64(ends.count) == segment.appends
+            && ends.last.map { Int64($0) } == units
+            && zip(ends, ends.dropFirst()).allSatisfy { $0 < $1 }
+        return fits ? nil : MessageEnds.unfit
     }
 
     /// How a record contradicts itself; nil: it doesn't.
@@ -170,15 +173,12 @@ final class LogVerification {
         let size = record.blob(3).count
         guard isJSON else { return units == size ? nil : "has \(size) bytes instead of \(units)" }
         let boundaries = record.blob(2)
-        if boundaries.isEmpty, units == 1 { return nil }
-        guard boundaries.count == units * 4 else { return "has message ends that do not fit" }
-        var last = -1
-        for offset in stride(from: 0, to: boundaries.count, by: 4) {
-            let end = Int(
-                UInt32(littleEndian: boundaries.loadUnaligned(fromByteOffset: offset, as: UInt32.self)))
-            guard end > last else { return "has message ends that do not fit" }
-            last = end
+        var ends = stride(from: 0, to: boundaries.count - 3, by: 4).map {
+            Int(UInt32(littleEndian: boundaries.loadUnaligned(fromByteOffset: $0, as: UInt32.self)))
         }
-        return last == size ? nil : "has message ends that do not fit"
+        if ends.isEmpty { ends = [size] }
+        guard boundaries.count % 4 == 0, ends.count == units else { return MessageEnds.unfit }
+        return MessageEnds.damage(
+            [UInt8(ascii: "[")] + record.blob(3) + [UInt8(ascii: "]")], ends.map { $0 + 1 })
     }
 }

@@ -44,7 +44,6 @@ struct ReferenceVerification {
     }
 
     func run(_ observer: WorkObserver) throws(StoreError) {
-        let restore = "durable-streams restore BACKUP --data-dir NEW"
         try each(ReferenceVerification.ownerless, observer) { row in
             let stream = row.int(0)
             return Finding(
@@ -63,17 +62,18 @@ struct ReferenceVerification {
             Finding(
                 subject: "stream \(row.text(0))",
                 what: "is a fork of stream number \(row.int(1)), which is not there",
-                mend: restore)
+                mend: Finding.restore)
         }
         try each(ReferenceVerification.lostRecords, observer) { row in
             Finding(
-                subject: "stream number \(row.int(0))", what: "has lost \(row.int(1)) records", mend: restore)
+                subject: "stream number \(row.int(0))", what: "has lost \(row.int(1)) records",
+                mend: Finding.restore)
         }
         try each(ReferenceVerification.lostEntries, observer) { row in
             Finding(
                 subject: "stream number \(row.int(0))",
                 what: "has \(row.int(1)) records that the index lacks",
-                mend: restore)
+                mend: Finding.restore)
         }
     }
 

@@ -58,7 +58,7 @@ public struct Verification {
 
     private func verifyData(_ observer: WorkObserver, _ summary: inout Summary) throws(StoreError) {
         let filesLock = try FileLock(path: files.filesLock)
-        try filesLock.lock()
+        try filesLock.lock(isShared: true)
         defer { filesLock.unlock() }
         // A file may be a moment older than its row.
         let chores = try FileLock(path: files.choresLock)
@@ -81,16 +81,16 @@ public struct Verification {
         for key in orphans where isIdle || found.isOld(key) {
             observer.found(Finding(orphan: files.segments.storage.location(key)))
         }
-        try verify(segments, observer) { segment, damage in
-            Finding(
-                damaged: files.segments.storage.location(segment.key), damage, key: segment.key)
+        try verify(segments, SegmentVerification(log, files), observer) { segment, damage in
+            Finding(damaged: segment, in: files, damage)
         }
     }
 
     private func verifyBackup(_ observer: WorkObserver, _ summary: inout Summary) throws(StoreError) {
         let backup = BackupFiles(folder: folder)
-        let lock = try FileLock(path: backup.lock)
-        guard lock.tryLock() else {
+        // Where no lock can be made, on a disk that takes no writes, nobody makes a backup either.
+        let lock = try? FileLock(path: backup.lock)
+        guard lock?.tryLock() != false else {
             throw StoreError(kind: .inUse, "\(folder): a backup is being made there")
         }
         let again = "durable-streams backup \(Finding.quoted(folder))"
@@ -113,7 +113,7 @@ public struct Verification {
                 observer.found(Finding(orphan: files.segments.storage.location(key)))
             }
         }
-        try verify(segments, observer) { segment, damage in
+        try verify(segments, SegmentVerification(log, files), observer) { segment, damage in
             let path = files.segments.storage.location(segment.key)
             return Finding(
                 subject: path, what: damage, mend: "rm -rf \(Finding.quoted(path)) && \(again)")
@@ -125,9 +125,8 @@ public struct Verification {
     ) throws(StoreError) -> [Segment] {
         let check = try log.prepare("PRAGMA integrity_check(\(Verification.databaseFindings))")
         while try check.step() {
-            if check.text(0) != "ok" {
-                observer.found(Finding(log: files.hotLog, "SQLite says: \(check.text(0))"))
-            }
+            let text = check.text(0).replacing("\n", with: " ")
+            if text != "ok" { observer.found(Finding(log: files.hotLog, "SQLite says: \(text)")) }
         }
         let segments = try HotLogCopy.segments(log)
         summary.segments = segments.count
@@ -139,15 +138,15 @@ public struct Verification {
 
     /// Reads all segments.
     private func verify(
-        _ segments: [Segment], _ observer: WorkObserver, finding: (Segment, String) -> Finding
+        _ segments: [Segment], _ verification: SegmentVerification, _ observer: WorkObserver,
+        finding: (Segment, String) -> Finding
     ) throws(StoreError) {
         let total = segments.reduce(0) { $0 + $1.bytes }
         var done: Int64 = 0
         for segment in segments {
             observer.progress(Progress(step: "segments", done: done, total: total, isBytes: true))
-            if let damage = try files.segments.damage(of: segment) {
-                observer.found(finding(segment, damage))
-            }
+            let found = try verification.verify(segment) { damage in finding(segment, damage) }
+            if let found { observer.found(found) }
             done += segment.bytes
         }
         observer.progress(Progress(step: "segments", done: total, total: total, isBytes: true))
@@ -182,20 +181,21 @@ private struct SegmentFileList {
 
     /// Whether a file is there for so long that it is nobody's.
     func isOld(_ key: String) -> Bool {
-        guard let found = storage.fingerprint(key) else { return true }
+        // One that was being written has its name by now.
+        guard let found = storage.fingerprint(key) else { return DurableFile.exists(storage.location(key)) }
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
-        return Int64(time.tv_sec) - found.changed / 1_000_000_000 > SegmentFileList.youth
+        return Int64(time.tv_sec) - found.modified > SegmentFileList.youth
     }
 }
 
 extension Finding {
     fileprivate init(log path: String, _ what: String) {
-        self.init(subject: path, what: what, mend: "durable-streams restore BACKUP --data-dir NEW")
+        self.init(subject: path, what: what, mend: Finding.restore)
     }
 
     fileprivate init(orphan path: String) {
-        self.init(
-            subject: path, what: "belongs to no stream", mend: "rm -r \(Finding.quoted(path))")
+        let remove = DurableFile.isFolder(path) ? "rm -r" : "rm"
+        self.init(subject: path, what: "belongs to no stream", mend: "\(remove) \(Finding.quoted(path))")
     }
 }

@@ -2,59 +2,29 @@
 
 from __future__ import annotations
 
-import copy
 import math
-import random
-import sqlite3
-import time
-from collections.abc import Callable
-from contextlib import closing
 from datetime import datetime, timedelta, timezone
 
-from checks import check_error, check_fixed, protocol_headers
-from client import NINES, Client, unique, url
-from hooks import Hooks
-from model import ZERO, Expected, Request, Stream, World
-from test_deletion import ask_store, wait_until
-from wire import ConnectionClosed, Response
+from client import NINES, url
+from model import World
+from model_ask import Asking
+from model_retention import KINDS, some_limits
+from model_stream import ZERO, Expected, Request, Stream
+from wire import Response
 
 TYPES = ["text/plain", "application/json", "application/octet-stream"]
 JSON_BODIES = [b"1", b'"x"', b"[1,2]", b"[[1],2]", b'{"a":[1,2]}', b"[null,true]", b"[]", b"{", b"[1,]"]
 BYTE_BODIES = [b"a", b"hello", b"\x00\xff", b"line\r\n", b"[1,2]"]
-
-
 TTLS = ["300", "400", "1000", "5000", "6000"]
-# Streams whose end is closer than this many seconds, or is not certainly past, are left alone.
-MARGIN = 15.0
-LOST = {502, 503, 504}
-POINTS = [
-    "create.submitted", "create.committed", "fork.resolved", "fork.inserted", "fork.counted", "delete.soft", "delete.committed",
-    "cascade.removed", "cascade.released", "sweep.ended", "purge.records", "purge.finished", "purge.committed",
-]  # fmt: skip
 
 
-class Run:
+class Run(Asking):
     """One seeded sequence; keeps a log so that a failure shows how it came about.
 
     With hooks, on a stack of its own, time is moved too. The server looks for expired streams every `interval` seconds:
     with less than a second all is swept before the next step, else whoever looks ends them. With `kills` the server is
     killed at random points.
     """
-
-    def __init__(self, client: Client, seed: int, hooks: Hooks | None = None, interval: float = 0, kills: bool = False):
-        self.client, self.random, self.log = client, random.Random(seed), []
-        self.hooks, self.interval, self.kills = hooks, interval, kills
-        self.sweeps = interval < 1
-        # The server's next look at everything is between these two.
-        self.next_sweep: tuple[float, float] | None = None
-        self.point: str | None = None
-        self.fired: list[str] = []
-        self.uncertain = False
-        self.names = [unique(f"model-{seed}") for _ in range(7)]
-        self.world = World()
-        self.etags: dict[str, str] = {}
-        self.old_tokens: list[str] = []
-        self.counter = 0
 
     def step(self) -> None:
         if self.hooks:
@@ -64,176 +34,11 @@ class Run:
             if self.kills and self.random.random() < 0.1:
                 self.arm()
         choose = self.random.choices(
-            [self.put, self.post, self.get, self.bad_get, self.head, self.delete], weights=[24, 40, 30, 4, 8, 5]
+            [self.put, self.post, self.get, self.bad_get, self.head, self.delete, self.fill],
+            weights=[24, 40, 30, 4, 8, 5, 10 if self.watch else 0],
         )[0]
         choose(self.random.choice([*self.names, *self.world.streams]))
         self.settle()
-
-    # Time
-
-    def now(self) -> float:
-        return self.hooks.now() if self.hooks else time.time()
-
-    def ends(self) -> list[Stream]:
-        """The streams that end by time and have not ended yet."""
-        return [stream for stream in self.world.streams.values() if stream.latest < math.inf and not stream.gone]
-
-    def advance(self) -> None:
-        """By seconds to days, or to just before or behind the end of a stream."""
-        pick, now, ends = self.random, self.now(), sorted(self.ends(), key=lambda stream: stream.latest)
-        ways = {
-            pick.uniform(1, 300): 4,
-            pick.uniform(300, 7000): 3,
-            pick.uniform(1, 9) * 86_400: 1 if self.sweeps else 0,
-            **{stream.earliest - now - MARGIN - pick.uniform(1, 20): 4 for stream in ends},
-            # Mostly behind the first ends: what comes later lives on.
-            **{stream.latest - now + pick.uniform(0.1, 5): 6 / (n + 1) for n, stream in enumerate(ends)},
-        }
-        ways = {seconds: weight for seconds, weight in ways.items() if seconds > 0}
-        self.move(pick.choices([*ways], [*ways.values()])[0])
-
-    def avoid_doubt(self) -> None:
-        """Go on until no stream is close to its end, or between its exact deadline and the stored one."""
-        while doubtful := [s.latest for s in self.ends() if s.earliest - MARGIN < self.now() < s.latest]:
-            self.move(max(doubtful) - self.now() + 0.1)
-        if not self.sweeps and not self.next_sweep:
-            # After the start it has looked or is about to: only behind the second time it is known when.
-            self.next_sweep = (0, self.now() + self.interval)
-            self.move(0)
-            self.next_sweep = (0, self.next_sweep[1])
-        if not self.sweeps and self.now() > self.next_sweep[0] - MARGIN:
-            self.move(0)
-
-    def move(self, seconds: float) -> None:
-        assert self.hooks
-        self.settle()
-        then = self.now() + seconds
-        sweeps = self.next_sweep and then > self.next_sweep[0] - MARGIN
-        if sweeps:
-            then = max(then, self.next_sweep[1] + 1)
-            # Its vanishing shows that the server has looked.
-            self.client.create(f"{self.names[0]}-expired", "text/plain", Stream_TTL="0")
-        while doubtful := [s.latest for s in self.ends() if s.earliest - MARGIN < then < s.latest]:
-            then = max(doubtful) + 0.1
-        self.log.append(f"the clock goes on by {then - self.now():.3f} s")
-        self.hooks.advance(then - self.now())
-        if sweeps or self.sweeps:
-            self.settle(swept=True)
-        if sweeps:
-            # The purge has its turn behind the sweep, whose end decides when the next one is due.
-            wait_until(self.client.stack, lambda: ask_store(self.client.stack, "SELECT count(*) FROM purge WHERE stream > 0") == [0], "the purge is done")
-            self.next_sweep = (then + self.interval, self.now() + self.interval)
-
-    def settle(self, swept: bool = False) -> None:
-        """Wait until the store holds what the model does: streams, counts, and deadlines neither early nor too late."""
-        if not self.hooks:
-            return
-        if swept or self.sweeps:
-            self.world.moment = (self.now(), self.now())
-            self.world.sweep()
-        deadline = time.monotonic() + 20
-        while (difference := self.difference()) and time.monotonic() < deadline:
-            time.sleep(0.005)
-        history = "\n".join(self.log[-400:])
-        assert not difference, f"\n{history}\nthe store differs: {difference}"
-        self.uncertain = False
-        for stream in self.ends():
-            stream.floor = stream.earliest
-
-    def difference(self) -> dict[str, object]:
-        with closing(sqlite3.connect(f"file:{self.client.stack.data_dir}/hot.sqlite?mode=ro", uri=True, timeout=5)) as store:
-            rows = store.execute("SELECT name, forks, soft_deleted, closed, deadline FROM stream").fetchall()
-        stored = {name.partition("/")[2]: tuple(rest) for name, *rest in rows}
-        found: dict[str, object] = {}
-        for name in stored.keys() | self.world.streams.keys():
-            stream, row = self.world.streams.get(name), stored.get(name)
-            if not stream or not row or row[:3] != (stream.forks, stream.gone, stream.closed):
-                found[name] = (row, stream and (stream.forks, stream.gone, stream.closed))
-            elif stream.latest == math.inf or stream.gone:
-                if row[3] is not None and stream.latest == math.inf:
-                    found[name] = row
-            else:
-                if self.has_fired():
-                    # A touch that nobody waited for may be lost.
-                    stream.earliest = min(stream.earliest, max(stream.floor, row[3] / 1000))
-                if not stream.earliest - 0.002 <= row[3] / 1000 <= stream.latest + 0.002:
-                    found[name] = (row, stream.earliest, stream.latest)
-        return found
-
-    # Kills
-
-    def arm(self) -> None:
-        assert self.hooks
-        if self.point:
-            self.has_fired()
-            self.hooks.disarm(self.point)
-        self.point = self.random.choice(POINTS)
-        self.hooks.arm(self.point, passes=self.random.choice([1, 1, 2, 3]))
-
-    def has_fired(self) -> bool:
-        """Whether a point has ended the server since the last look at the store."""
-        if self.point and self.hooks and not self.hooks.armed(self.point):
-            self.log.append(f"killed at {self.point}")
-            self.fired.append(self.point)
-            self.point = None
-            self.uncertain = True
-        return self.uncertain
-
-    def ask(self, method: str, name: str, request: object, send: Callable[[], Response], judge: Callable[[World, Response], Expected]) -> None:
-        """Send a request, and compare; if the answer is lost, find out what became of it."""
-        before = copy.deepcopy(self.world) if self.kills else self.world
-        then = self.now()
-        try:
-            answer = send()
-        except ConnectionClosed:
-            assert self.kills
-            answer = Response(502, [])
-        self.world.moment = (then, self.now())
-        expected = judge(self.world, answer)
-        if self.kills and answer.status in LOST:
-            self.find_out(f"{method} {name} {request}", before)
-        else:
-            self.check(method, name, request, answer, expected)
-
-    def find_out(self, what: str, before: World) -> None:
-        """It happened wholly or not at all: HEAD on all names tells which."""
-        self.log.append(f"{what} -> lost")
-        after, then = self.world, self.now()
-        heads = {name: self.again(lambda name=name: self.client.head(name)) for name in self.names}
-        moment = (then, self.now())
-        # Looking has ended what had expired, in both.
-        possible = []
-        for world in (after, before):
-            world.moment = moment
-            fits = True
-            for name, head in heads.items():
-                expected = world.head(name)
-                if (stream := world.streams.get(name)) and not stream.incarnation:
-                    stream.incarnation = (head.get("Stream-Next-Offset") or "").split("_")[0]
-                    expected = world.head(name)
-                fits &= head.status == expected.status and (head.status != 200 or protocol_headers(head) == expected.headers)
-            if fits:
-                possible.append(world)
-        history = "\n".join(self.log[-400:])
-        assert possible, f"\n{history}\nneither before nor after: {[(name, head.describe()) for name, head in heads.items()]}"
-        self.world = possible[0]
-        for name, stream in self.world.streams.items():
-            other = (before if self.world is after else after).streams.get(name)
-            if other and other.incarnation == stream.incarnation and other.fork == stream.fork:
-                stream.earliest, stream.latest = min(stream.earliest, other.earliest), max(stream.latest, other.latest)
-                stream.floor = min(stream.floor, other.floor)
-        self.log.append("it happened" if self.world is after else "it did not happen")
-
-    def again(self, send: Callable[[], Response]) -> Response:
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                if (answer := send()).status not in LOST:
-                    return answer
-            except ConnectionClosed:
-                pass
-            assert time.monotonic() < deadline, self.client.stack.log_tail()
-            time.sleep(0.01)
 
     # Operations
 
@@ -258,11 +63,11 @@ class Run:
         request = self.request(stream)
         request.closing = pick.random() < 0.1
         request.ttl, request.expires = self.lifetime()
+        request.retention = some_limits(pick, cuts=self.watch is not None)
         if pick.random() < 0.7:
             self.ask_for_fork(request)
         if stream and pick.random() < 0.7:
             self.ask_again(request, stream)
-
 
         def judge(world: World, answer: Response) -> Expected:
             created = world.put(name, request)
@@ -305,6 +110,7 @@ class Run:
         if pick.random() < 0.4:
             request.ttl = request.expires = None
         places = [source.token(pick.randrange(len(source.units) + 1)) for _ in range(8)] if source else []
+        places += [source.token(source.kept.earliest)] * 2 if source else []
         places += [pick.choice([ZERO, NINES, "", source.token(len(source.units) + 1) if source else ZERO, *self.old_tokens[-3:]])]
         request.fork_offset = pick.choice([None, None, None, *places])
         request.sub_offset = pick.choice([None, None, None, None, "0", "1", "1", "2", "3", "5"])
@@ -312,6 +118,9 @@ class Run:
             request.fork_offset, request.sub_offset, request.source = pick.choice(
                 [("now", None, request.source), (None, "", request.source), (None, "01", request.source), (ZERO, None, None), (None, "0", None)]
             )
+        if request.fork_offset == ZERO and source and source.kept.earliest:
+            # From where a sub-offset counts is not said then.
+            request.sub_offset = None
 
     def ask_again(self, request: Request, stream: Stream) -> None:
         """What the stream was created with, sometimes with the defaults left out or one thing changed."""
@@ -319,6 +128,9 @@ class Run:
         request.closing, request.ttl, request.type = stream.closed, stream.ttl, stream.type
         request.expires = self.spell(stream.latest) if stream.expires else None
         request.source, request.fork_offset, request.sub_offset = None, None, None
+        request.retention = {kind: str(number) for kind, number in stream.kept.own.items()}
+        if pick.random() < 0.1:
+            request.retention[pick.choice(KINDS)] = pick.choice(["0", "1", ""])
         if stream.fork:
             request.source, request.fork_offset, sub = stream.fork
             request.sub_offset = str(sub)
@@ -354,22 +166,39 @@ class Run:
             lambda world, _: world.post(name, request),
         )  # fmt: skip
 
+    def fill(self, name: str) -> None:
+        """Some appends in a row to a stream that keeps only so much, so that segments come and go."""
+        pick = self.random
+        names = [name for name in self.names if (stream := self.readable(name)) and stream.kept.limits and not stream.closed]
+        name = pick.choice(names or [name])
+        for _ in range(pick.choice([2, 4, 7]) if names else 0):
+            stream = self.world.streams[name]
+            request = Request(stream.type, pick.choice(JSON_BODIES[:6] if stream.json else BYTE_BODIES))
+            self.ask(
+                "POST", name, request, lambda: self.client.post(name, request.type, request.body),
+                lambda world, _: world.post(name, request),
+            )  # fmt: skip
+            self.settle()
+        if pick.random() < 0.3:
+            self.quiet()
+
     def get(self, name: str) -> None:
         pick, stream = self.random, self.readable(name)
         offsets: list[str | None] = [None, "-1", "now", ZERO]
         if stream:
             offsets += [stream.token(pick.randrange(len(stream.units) + 1)) for _ in range(3)] + [stream.tail, stream.token(len(stream.units) + 3)]
+            offsets += [stream.token(max(0, stream.kept.earliest - n)) for n in (0, 1)] if stream.kept.earliest else []
         if self.old_tokens:
             offsets.append(pick.choice(self.old_tokens))
         offset = pick.choice(offsets)
         live = False
         if stream and offset is not None and pick.random() < 0.3:
             # Only long-polls that are answered at once.
-            place = {"-1": 0, ZERO: 0, "now": len(stream.units)}.get(offset, int(offset[17:]) if "_" in offset else 0)
+            earliest = stream.kept.earliest
+            place = {"-1": earliest, ZERO: earliest, "now": len(stream.units)}.get(offset, int(offset[17:]) if "_" in offset else 0)
             live = place != len(stream.units) or stream.closed
         etags = pick.choice([[], [], ["*"], ['"zz"'], [self.last_etag(name)]])
         query = "&".join(part for part in (("live=long-poll" if live else ""), f"offset={offset}" if offset else "") if part)
-
 
         def judge(world: World, answer: Response) -> Expected:
             if etag := answer.get("ETag"):
@@ -401,15 +230,19 @@ class Run:
 
     def finish(self) -> None:
         """Every stream once more, then everything is deleted: the counts have to come out even."""
+        if self.watch:
+            self.quiet()
         for name in self.names:
             self.get(name)
+        if self.hooks:
+            self.let_age()
+            for name in self.names:
+                self.get(name)
         for _ in range(len(self.names)):
             for name in self.random.sample(self.names, len(self.names)):
                 self.delete(name)
         assert not self.world.streams
         self.settle()
-
-    # Comparison
 
     def headers(self, request: Request) -> dict[str, str]:
         found = {"Stream_Closed": "true"} if request.closing else {}
@@ -418,31 +251,5 @@ class Run:
             found |= {"Producer_Id": id, "Producer_Epoch": str(epoch), "Producer_Seq": str(seq)}
         given = {"Stream_Seq": request.seq, "Stream_TTL": request.ttl, "Stream_Expires_At": request.expires, "Stream_Fork_Offset": request.fork_offset,
                  "Stream_Fork_Sub_Offset": request.sub_offset, "Stream_Forked_From": request.source and url(request.source)}  # fmt: skip
+        given |= {f"Stream_Retention_{kind.title()}": text for kind, text in request.retention.items()}
         return found | {key: value for key, value in given.items() if value is not None}
-
-    def explain(self, method: str, name: str, request: object, answer: Response, expected: Expected) -> str:
-        history = "\n".join(line for line in self.log[-400:])
-        return f"\n{history}\n{method} {name} {request}\nexpected {expected}\ngot {answer.describe()}"
-
-    def check(self, method: str, name: str, request: object, answer: Response, expected: Expected) -> None:
-        self.log.append(f"{method} {name} {request} -> {answer.status} {answer.get('Stream-Next-Offset')}")
-        try:
-            assert answer.status == expected.status
-            if answer.status >= 400 and method != "HEAD":
-                headers = {key.replace("-", "_"): value for key, value in expected.headers.items()}
-                check_error(answer, expected.status, expected.code, **headers)
-                return
-            check_fixed(answer)
-            found = protocol_headers(answer)
-            if expected.headers.get("stream-cursor") == "*":
-                assert found.pop("stream-cursor").isdigit()
-                del expected.headers["stream-cursor"]
-            assert found == expected.headers
-            if expected.type is not None:
-                assert answer.get("Content-Type") == expected.type
-            if expected.cache is not None:
-                assert answer.get("Cache-Control") in expected.cache
-            if expected.body is not None:
-                assert answer.body == expected.body
-        except AssertionError as error:
-            raise AssertionError(f"{error}{self.explain(method, name, request, answer, expected)}") from None

@@ -6,12 +6,14 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from stack import REPOSITORY, Stack
+from client import Client
+from stack import BINARY, REPOSITORY, Stack
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 SETTINGS = (REPOSITORY / "Config/durable-streams.yaml").read_text(encoding="utf-8")
@@ -36,6 +38,7 @@ OPERATIONS = {
     "conditional": "If-None-Match",
     "delete": "-X DELETE",
     "preflight": "-X OPTIONS",
+    "retention": "Stream-Retention-Age",
     "project": "/v1/shop/stream/",
     "health": "/healthz",
     "ready": "/readyz",
@@ -123,6 +126,23 @@ def test_tour(fresh_stack) -> None:
     assert len(outputs) == len(tour) + 1 and outputs[-1] == "", outputs
     for step, output in zip(tour, outputs):
         check_answer(step, output)
+
+
+def test_backup_commands(fresh_stack, tmp_path: Path) -> None:
+    """They do what they print, in order, beside a running server."""
+    stack: Stack = fresh_stack()
+    (block,) = blocks(section("Back up, restore, check"), "sh")
+    with closing(Client(stack)) as http:
+        http.create("a", "text/plain", "abc", Stream_Closed="true")
+    places = {".build/release/durable-streams": str(BINARY), "/srv/streams-again": f"{tmp_path}/again"}
+    places |= {"/backup/streams": f"{tmp_path}/backup", "/srv/streams": str(stack.data_dir)}
+    for old, new in places.items():
+        block = block.replace(old, new)
+    commands = re.findall(r"^([^#].*)\n# (.*)$", block, re.MULTILINE)
+    assert {command.split()[1] for command, _ in commands} == {"backup", "verify", "restore"}
+    for command, shown in commands:
+        output = run(command).splitlines()
+        assert len(output) == 1 and pattern(shown).fullmatch(output[0]), (command, output)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

@@ -10,10 +10,10 @@ public final class WriteSession {
     let statements: WriteStatements
     let index: RecordIndex
     let segments: SegmentIndex
-    private let space: DiskSpace?
-    private let hotLog: String
+    let space: DiskSpace?
+    let hotLog: String
     /// Bytes that content of the open transaction may still take; below 0: not even an empty stream.
-    private var room = Int64.max
+    var room = Int64.max
     private var dataVersion: Int64 = -1
 
     init(_ files: StoreFiles, _ space: DiskSpace? = nil) throws(StoreError) {
@@ -47,27 +47,6 @@ public final class WriteSession {
         heads.removeAll()
         index.reset()
         changed.removeAll(keepingCapacity: true)
-    }
-
-    /// Whether the disk has room for a body, which is then taken into account.
-    func takesRoom(for body: PreparedBody) -> Bool {
-        guard room < .max else { return true }
-        // Once in the log, once in the database.
-        room -= 2 * Int64(body.weight)
-        return room >= 0
-    }
-
-    /// Finds out how much may come in, once for all members of a group.
-    private func lookAtSpace() throws(StoreError) {
-        room = .max
-        guard let space else { return }
-        if space.isLow { room = -1 }
-        guard space.isTight else { return }
-        // What is committed must fit into the database, whose file may have to grow for what is in the log already.
-        let (pages, free) = (try number(statements.allPages), try number(statements.freePages))
-        let owed = space.owe(pages: pages, beyond: hotLog)
-        space.look()
-        if room >= 0 { room = max(0, space.bytesAvailable - owed + free * DiskSpace.page - DiskSpace.slack) }
     }
 
     // MARK: Operations

@@ -45,23 +45,22 @@ enum Directories {
     private static func shareSegments(_ path: String, _ group: gid_t) throws(SupervisionError) {
         let isForeign = try status(path).group != group
         try setGroup(path, group, mode: 0o2750)
-        guard isForeign, let shards = opendir(path) else { return }
-        defer { closedir(shards) }
-        for shard in names(in: shards) {
-            let folder = "\(path)/\(shard)"
-            guard try status(folder).isDirectory else { continue }
-            try setGroup(folder, group, mode: 0o2750)
-            guard let files = opendir(folder) else { continue }
-            defer { closedir(files) }
-            for file in names(in: files) { try setGroup("\(folder)/\(file)", group, mode: 0o640) }
+        guard isForeign else { return }
+        for shard in try names(in: path).map({ "\(path)/\($0)" }) {
+            guard try status(shard).isDirectory else { continue }
+            try setGroup(shard, group, mode: 0o2750)
+            for file in try names(in: shard) { try setGroup("\(shard)/\(file)", group, mode: 0o640) }
         }
     }
 
-    private static func names(in directory: OpaquePointer) -> [String] {
+    /// What a directory holds.
+    static func names(in path: String) throws(SupervisionError) -> [String] {
+        guard let stream = opendir(path) else { throw .system("reading \(path)", code: errno) }
+        defer { closedir(stream) }
         var names: [String] = []
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
+                tuple.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }
             if name != ".", name != ".." { names.append(name) }
         }

@@ -107,15 +107,6 @@ public struct NginxTemplates: Sendable {
     }
 
     private func configurationFiles() throws(SupervisionError) -> [String] {
-        guard let stream = opendir(directory) else { throw .system("reading \(directory)", code: errno) }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
-                tuple.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name.hasSuffix(".conf"), !name.hasPrefix(".") { names.append(name) }
-        }
-        return names.sorted()
+        try Directories.names(in: directory).filter { $0.hasSuffix(".conf") && !$0.hasPrefix(".") }.sorted()
     }
 }

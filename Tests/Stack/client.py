@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 
 from stack import Stack
@@ -150,3 +151,29 @@ def instant(seconds: float) -> str:
 def producer(name: str, epoch: int | str, seq: int | str) -> dict[str, str]:
     """Keyword arguments for the producer trio."""
     return {"Producer_Id": name, "Producer_Epoch": str(epoch), "Producer_Seq": str(seq)}
+
+
+def pieces(client: Client, path: str, start: str = "-1") -> Iterator[bytes]:
+    """The bodies of all answers from `start` to the tail."""
+    offset = start
+    while True:
+        answer = expect(client.get(path, f"offset={offset}"), 200)
+        yield answer.body
+        if "Stream-Up-To-Date" in answer:
+            return
+        assert answer.offset > offset or offset == "-1", "a cut piece has to advance"
+        offset = answer.offset
+
+
+def read_lines(client: Client, path: str) -> list[str]:
+    """The lines of a stream, once somebody is there to give them."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            content, _ = client.read_all(path)
+            return content.decode().splitlines()
+        except (ConnectionClosed, AssertionError):
+            if time.monotonic() > deadline:
+                raise
+            client.close()
+            time.sleep(0.05)

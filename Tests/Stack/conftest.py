@@ -1,20 +1,25 @@
-"""Fixtures: a shared patient stack, a shared stack with small limits, and stacks of one's own."""
+"""Fixtures: a shared patient stack, a shared stack with small limits, and stacks, places and disks of one's own."""
 
 from __future__ import annotations
 
 import faulthandler
-import os
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+# Before they are imported: an assertion of theirs that fails shows its values, as in a test.
+pytest.register_assert_rewrite("damage", "disk", "disk_writers", "load", "place", "retention_forks")
+
 from client import Client, unique
-from stack import BINARY, Stack, remove_tree, temporary_root
+from disk import MIB, Disk
+from place import Place
+from stack import BINARY, DEFAULTS, Stack, remove_tree, temporary_root
 
 faulthandler.enable()
 
-# `DSTEST_SETTINGS="DS_SEGMENT_MAX_MESSAGES=2 …"` runs all tests with other defaults.
-DEFAULTS = dict(setting.split("=", 1) for setting in os.environ.get("DSTEST_SETTINGS", "").split())
 # Waiting readers of the shared stack never time out inside a test.
 PATIENT = {"DS_LONG_POLL_TIMEOUT": 25, "DS_SSE_LIFETIME": 120}
 # Small limits, so that chunks, time-outs and refusals come early.
@@ -101,3 +106,50 @@ def small(small_stack: Stack) -> Iterator[Client]:
 def path() -> str:
     """A stream path of this test alone, relative to the root."""
     return unique()
+
+
+@pytest.fixture
+def place(fresh_stack) -> Iterator[Place]:
+    """A server to be backed up; whatever is restored from it is stopped at the end too."""
+    root = temporary_root()
+    place = Place(root, fresh_stack)
+    try:
+        yield place
+    finally:
+        for client in place.clients:
+            client.close()
+        for stack in {client.stack for client in place.clients}:
+            stack.stop(expect_clean=False)
+        remove_tree(root)
+
+
+@pytest.fixture
+def make_disk() -> Iterator[Callable[..., Disk]]:
+    """A factory of small file systems, of so many bytes and so many percent kept for root."""
+    disks: list[Disk] = []
+    roots: list[Path] = []
+
+    def make(size: int = 160 * MIB, reserved: int = 0) -> Disk:
+        roots.append(temporary_root())
+        disks.append(Disk(roots[-1], size, reserved))
+        return disks[-1]
+
+    try:
+        yield make
+    finally:
+        for disk in disks:
+            disk.close()
+        for root in roots:
+            remove_tree(root)
+
+
+@pytest.fixture(scope="session")
+def faults_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`faults.c` as a library for LD_PRELOAD."""
+    compiler = next((found for name in ("clang", "cc") if (found := shutil.which(name))), None)
+    if compiler is None:
+        pytest.skip("needs a C compiler: clang or cc")
+    library = tmp_path_factory.mktemp("faults") / "faults.so"
+    source = Path(__file__).with_name("faults.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", str(library), str(source)], check=True, timeout=60)
+    return library

@@ -13,7 +13,7 @@ from hooks import Hooks
 from model import World
 from model_retention import KINDS, Watch
 from model_stream import Stream
-from test_deletion import ask_store, wait_until
+from store import ask_store, wait_until
 
 # Streams whose end is closer than this many seconds, or is not certainly past, are left alone.
 MARGIN = 15.0

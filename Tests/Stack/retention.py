@@ -10,7 +10,7 @@ from checks import EXPOSED, check_error, check_fixed
 from client import Client, at, expect, incarnation, position
 from hooks import Hooks
 from stack import Stack
-from test_deletion import wait_until
+from store import wait_until
 from wire import Response
 
 EARLIEST = "Stream-Earliest-Offset"

@@ -19,6 +19,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 BINARY = Path(os.environ.get("DS_BINARY", REPOSITORY / ".build/release/durable-streams"))
 START_TIMEOUT = float(os.environ.get("DS_TEST_START_TIMEOUT", "30"))
 STOP_TIMEOUT = 20.0
+# `DSTEST_SETTINGS="DS_SEGMENT_MAX_MESSAGES=2 …"` runs all tests with other defaults.
+DEFAULTS = dict(setting.split("=", 1) for setting in os.environ.get("DSTEST_SETTINGS", "").split())
 _PR_SET_PDEATHSIG = 1
 _random = random.Random(os.getpid() * 7919 + time.monotonic_ns())
 

@@ -10,7 +10,7 @@ import pytest
 from checks import CACHEABLE, check_empty, check_error, check_fixed, check_read, protocol_headers
 from client import ZERO, Client, at, expect, incarnation, instant, url
 from stack import Stack
-from test_deletion import ask_store, wait_until
+from store import ask_store, wait_until
 from wire import Response
 
 BIG = b"0123456789abcdef" * 10_000

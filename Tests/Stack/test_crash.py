@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from client import Client, expect, producer
+from client import Client, expect, producer, read_lines
 from stack import Stack, alive, command_line, identity, wait_gone
 from wire import ConnectionClosed
 
@@ -86,19 +86,6 @@ def wait_for_progress(stack: Stack, writers: list[Writer], by: int) -> None:
         assert not failures, f"{failures}\n{stack.log_tail()}"
         assert time.monotonic() < deadline, f"no progress for 30 s\n{stack.log_tail()}"
         time.sleep(0.005)
-
-
-def read_lines(client: Client, path: str) -> list[str]:
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            content, _ = client.read_all(path)
-            return content.decode().splitlines()
-        except (ConnectionClosed, AssertionError):
-            if time.monotonic() > deadline:
-                raise
-            client.close()
-            time.sleep(0.05)
 
 
 def check_content(client: Client, writers: list[Writer]) -> None:

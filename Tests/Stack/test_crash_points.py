@@ -14,8 +14,9 @@ import pytest
 from client import Client, expect, instant, producer
 from hooks import Hooks
 from stack import Stack
+from store import ask_store, records, wait_until
 from test_crash import RETRY
-from test_deletion import HOT, again, ask_store, fill, records, wait_until
+from test_deletion import HOT, again, fill
 from wire import ConnectionClosed
 
 pytestmark = pytest.mark.timeout(120)

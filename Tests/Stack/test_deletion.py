@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from client import Client, expect, incarnation
+from client import Client, expect, incarnation, read_lines
 from stack import Stack, identity, wait_gone
+from store import ask_store, records, segment_files, wait_until
 from test_concurrency import at_once
-from test_crash import read_lines
 from wire import ConnectionClosed
 
 CONNECTIONS = 8
@@ -27,24 +27,8 @@ COLD = {"DS_SEGMENT_MAX_MESSAGES": 1_000, "DS_SEGMENT_MAX_BYTES": "4MiB"}
 KEPT_FREE = 16 << 20
 
 
-def ask_store(stack: Stack, *questions: str) -> list[int]:
-    """Numbers straight from the store, through a connection that can't write."""
-    with closing(sqlite3.connect(f"file:{stack.data_dir}/hot.sqlite?mode=ro", uri=True, timeout=5)) as store:
-        return [store.execute(question).fetchone()[0] for question in questions]
-
-
-def records(stack: Stack) -> int:
-    """Records with content that are still stored."""
-    return ask_store(stack, "SELECT count(*) FROM record WHERE units > 0")[0]
-
-
 def purged(stack: Stack) -> bool:
     return ask_store(stack, "SELECT count(*) FROM purge") == [0]
-
-
-def segment_files(stack: Stack, stream: int | str = "*") -> list[Path]:
-    """Files below `segments`, of one stream or of all: a name begins with the stream's number."""
-    return [file for file in (stack.data_dir / "segments").rglob(f"{stream}-*") if file.is_file()]
 
 
 def size_of(files: Iterable[Path]) -> int:
@@ -54,13 +38,6 @@ def size_of(files: Iterable[Path]) -> int:
         with suppress(FileNotFoundError):
             total += file.stat().st_size if file.is_file() else 0
     return total
-
-
-def wait_until(stack: Stack, holds: Callable[[], bool], what: str, within: float = 30.0, pause: float = 0.02) -> None:
-    deadline = time.monotonic() + within
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {within} s: {what}\n{stack.log_tail()}"
-        time.sleep(pause)
 
 
 def fill(stack: Stack, path: str, count: int, piece: bytes) -> None:

@@ -12,7 +12,7 @@ import pytest
 from checks import check_error
 from client import Client, at, expect, fields, instant, producer, url
 from hooks import Hooks, go_on, wait_stopped
-from test_deletion import ask_store, records, wait_until
+from store import ask_store, records, wait_until
 from wire import Connection, ConnectionClosed, Response, build_request
 
 pytestmark = pytest.mark.timeout(120)

@@ -12,7 +12,7 @@ import pytest
 from client import Client
 from hooks import Hooks
 from model_run import Run
-from test_deletion import ask_store, wait_until
+from store import ask_store, wait_until
 
 STEPS = int(os.environ.get("DS_MODEL_STEPS", "400"))
 

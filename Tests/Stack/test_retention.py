@@ -12,7 +12,7 @@ from client import Client, position
 from hooks import Hooks
 from retention import DAY, EARLIEST, Log, grow, pass_time, segments, select, shown, split, wait_cold
 from sse import EventSource
-from test_deletion import wait_until
+from store import wait_until
 
 # Limits, and how many parts of 1000 bytes they promise, however brackets and commas are counted.
 PROMISES: dict[str, tuple[dict[str, str], int]] = {

@@ -11,14 +11,14 @@ import pytest
 from client import Client, expect, producer
 from hooks import Hooks
 from model_retention import Watch
+from retention_forks import fork, pieces
 from stack import Stack, identity, wait_gone
+from store import files, wait_until
 from test_crash import begin, wait_for_progress
 from test_crash_points import Ground, ground  # noqa: F401 (a fixture)
-from test_deletion import again, wait_until
+from test_deletion import again
 from retention import EARLIEST, Log, check_cut_off, is_quiet, segments, shown, split, wait_cold
-from test_retention_forks import fork, pieces
 from test_segment_crash import MERGE, REMOVAL, ROTATION, is_consistent
-from test_segments import files
 from wire import Response
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]

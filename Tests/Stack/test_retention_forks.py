@@ -1,10 +1,10 @@
-"""Retention and forks: what a fork inherits stays for it, its own limits cut by themselves, and files go with the last reader."""
+"""Retention and forks: what a fork inherits stays for it, whatever its source cuts; files go with the last reader."""
 
 from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -12,54 +12,19 @@ import pytest
 
 from checks import CACHEABLE, check_empty, check_error, check_read
 from client import NINES, ZERO, Client, at, expect, incarnation, position
-from hooks import Hooks
+from retention import EARLIEST, Log, check_cut_off, grow, let_age, segments, shown, split
+from retention_forks import Server, fork, pieces, servers, wait_files
 from sse import EventSource
 from stack import Stack
-from test_deletion import ask_store, segment_files, wait_until
-from retention import EARLIEST, LIMITS, Log, check_cut_off, grow, let_age, pass_time, segments, select, shown, split
+from store import ask_store, segment_files, wait_until
 
 pytestmark = pytest.mark.timeout(120)
 KINDS = pytest.mark.parametrize("kind", ["bytes", "json"])
-Server = Callable[..., tuple[Stack, Hooks, Client]]
 
 
 @pytest.fixture
 def server(fresh_stack, tmp_path: Path) -> Iterator[Server]:
-    """Makes a stack with segments of two parts, and a clock to move: files go five seconds after the last reader."""
-    clients = []
-
-    def make(**settings: object) -> tuple[Stack, Hooks, Client]:
-        hooks = Hooks(tmp_path / "hooks")
-        stack = fresh_stack(DS_SEGMENT_MAX_MESSAGES=2, **hooks.settings, **settings)
-        clients.append(Client(stack))
-        return stack, hooks, clients[0]
-
-    yield make
-    for client in clients:
-        client.close()
-
-
-def fork(source: Log, path: str, parts: int | None = None, **extra: str) -> Log:
-    """A fork behind so many parts of its source, by default all."""
-    made = copy.copy(source)
-    made.path, made.parts = path, source.parts[:parts]
-    made.inherited = len(made.parts)
-    token = {} if parts is None else {"at": source.token(parts)}
-    created = source.http.fork(path, source.path, **token, **extra)
-    assert created.offset == made.token()
-    return made
-
-
-def pieces(stack: Stack, log: Log) -> list[tuple[int, int]]:
-    """Beginning and end, in parts, of each file of a stream's own part."""
-    (id,) = select(stack, "SELECT id FROM stream WHERE name = ?", f"_default/{log.path}")[0]
-    places = [tuple(int(place) for place in file.name.split("-")[1:]) for file in segment_files(stack, id)]
-    return sorted((start // log.place(1), end // log.place(1)) for start, end in places)
-
-
-def wait_files(stack: Stack, hooks: Hooks, holds: Callable[[], bool], what: str) -> None:
-    """Time goes by meanwhile."""
-    wait_until(stack, lambda: hooks.advance(1) or holds(), what)
+    yield from servers(fresh_stack, tmp_path)
 
 
 def cut_source(http: Client, stack: Stack, kind: str, keep: int = 4, path: str = "a", **extra: str) -> Log:
@@ -72,7 +37,7 @@ def cut_source(http: Client, stack: Stack, kind: str, keep: int = 4, path: str =
 
 @KINDS
 def test_a_fork_keeps_what_it_inherits(server: Server, kind: str) -> None:
-    """Whatever its source cuts later; the files stay as long as they are needed, no others, and go after the last fork."""
+    """Whatever its source cuts later; files stay as long as they are needed, no others, and go after the last fork."""
     stack, hooks, http = server()
     log = Log(http, "a", kind, Stream_Retention_Messages="4")
     grow(stack, log, 4)
@@ -149,8 +114,10 @@ def test_reads_of_a_fork_of_a_cut_stream(server: Server, kind: str) -> None:
         rest, found = split(first)
         assert found == ({} if query.endswith(earliest) else {EARLIEST: earliest})
         instance = (rest.get("ETag") or "").strip('"').split(":")[0]
-        check_read(rest, first.body, type=made.type, cache=CACHEABLE, next_offset=first.offset, up_to_date="Stream-Up-To-Date" in first,
-                   etag=f'"{instance}:{earliest}:{first.offset}"')  # fmt: skip
+        etag, is_last = f'"{instance}:{earliest}:{first.offset}"', "Stream-Up-To-Date" in first
+        check_read(
+            rest, first.body, type=made.type, cache=CACHEABLE, next_offset=first.offset, etag=etag, up_to_date=is_last
+        )
     for n in range(15):
         for way in ("", "live=long-poll&", "live=sse&") if n < 8 else ():
             check_cut_off(http.get("f", f"{way}offset={made.token(n)}"), earliest)
@@ -160,107 +127,6 @@ def test_reads_of_a_fork_of_a_cut_stream(server: Server, kind: str) -> None:
         got, _ = source.until(made.token())
     assert (b",".join(piece[1:-1] for piece in got) if kind == "json" else b"".join(got)) == made.content(8)
     assert log.read()[1] == log.content(8)
-
-
-@KINDS
-def test_limits_are_not_inherited(server: Server, kind: str) -> None:
-    """Neither shown nor held nor compared; a fork's own are."""
-    stack, hooks, http = server()
-    log = Log(http, "a", kind, Stream_Retention_Messages="2", Stream_Retention_Age="86400")
-    grow(stack, log, 2)
-    made, own = fork(log, "f"), fork(log, "own", Stream_Retention_Messages="4", Stream_Retention_Bytes="0")
-    assert shown(http, "f") == {} and shown(http, "own") == {EARLIEST: log.token(0), LIMITS[1]: "0", LIMITS[2]: "4"}
-    grow(stack, made, 8, b"f")
-    assert made.gone() == 0 and made.read()[1] == made.content()
-    check_empty(http.put_fork("f", "a"), 200, Stream_Next_Offset=made.token())
-    check_error(http.put_fork("f", "a", Stream_Retention_Messages="2", Stream_Retention_Age="86400"), 409, "STREAM_EXISTS")
-    expect(http.put_fork("own", "a", Stream_Retention_Messages="4", Stream_Retention_Bytes="0"), 200)
-    check_error(http.put_fork("own", "a"), 409, "STREAM_EXISTS")
-    check_error(http.put_fork("x", "a", Stream_Retention_Age="x"), 400, "RETENTION_INVALID")
-    check_error(http.put_fork("x", "a", Stream_Retention_Age="07", at=NINES), 400, "RETENTION_INVALID")
-    assert own.read()[1] == own.content()
-
-
-# Limits of forks, and how many parts of 100 bytes they ask for.
-OWN = {"messages": ({"Stream_Retention_Messages": "4"}, 4), "bytes": ({"Stream_Retention_Bytes": "350"}, 4)}
-
-
-@KINDS
-@pytest.mark.parametrize("limit", OWN)
-def test_what_is_inherited_goes_as_one_piece(server: Server, kind: str, limit: str) -> None:
-    """As soon as the fork's own part is as much as is asked for; then its own segments; the source keeps everything."""
-    stack, hooks, http = server()
-    headers, promise = OWN[limit]
-    log = Log(http, "a", kind, 100)
-    grow(stack, log, 6)
-    log.append(1)
-    made = fork(log, "f", 5, **headers)
-    beside = fork(made, "beside")
-    grow(stack, made, 2, b"f")
-    assert made.gone() == 0 and made.read()[1] == made.content()
-    late = fork(made, "late")
-    grow(stack, made, 2, b"f")
-    wait_until(stack, lambda: made.gone() == 5, "what is inherited has gone")
-    assert made.read()[1] == made.content(5)
-    for n in range(5):
-        check_cut_off(http.get("f", f"offset={made.token(n)}"), made.token(5))
-        check_cut_off(http.put_fork("x", "f", at=made.token(n)), made.token(5))
-    for own in (7, 9):
-        grow(stack, made, 2, b"f")
-        wait_until(stack, lambda own=own: made.gone() == own, "a segment of its own has gone")
-        assert len(made.parts) - own >= promise and made.read()[1] == made.content(own)
-    # Nobody else has lost anything.
-    for other in (log, beside, late):
-        assert other.gone() == 0 and other.read()[1] == other.content()
-    expect(http.delete("a"), 204)
-    expect(http.head("a"), 410)
-    made.append(1, b"f")
-    for other, first in ((made, 9), (beside, 0), (late, 0)):
-        assert other.read()[1] == other.content(first)
-    for name in ("f", "beside", "late"):
-        expect(http.delete(name), 204)
-    wait_files(stack, hooks, lambda: http.head("a").status == 404 and segment_files(stack) == [], "everything has gone")
-
-
-def test_the_default_cuts_forks_too(server: Server) -> None:
-    """A fork that says 0 keeps all, though its source has not."""
-    stack, hooks, http = server(DS_RETENTION_MESSAGES=2)
-    log = Log(http, "a")
-    grow(stack, log, 2)
-    made, kept = fork(log, "f"), fork(log, "kept", Stream_Retention_Messages="0")
-    for one in (log, made, kept):
-        grow(stack, one, 2, one.path[:1].encode())
-    wait_until(stack, lambda: (log.gone(), made.gone(), kept.gone()) == (2, 2, 0), "source and fork are cut")
-    assert [one.read()[1] for one in (log, made, kept)] == [log.content(2), made.content(2), kept.content()]
-
-
-@KINDS
-def test_chain(server: Server, kind: str) -> None:
-    """Each in a row is cut by its own limits; the last ones read what both before them have given up."""
-    stack, hooks, http = server()
-    a = Log(http, "a", kind, Stream_Retention_Messages="2")
-    grow(stack, a, 4)
-    wait_until(stack, lambda: a.gone() == 2, "the first is cut")
-    b = fork(a, "b", Stream_Retention_Messages="2")
-    c = fork(b, "c")
-    c.append(1, b"c")
-    grow(stack, a, 4)
-    grow(stack, b, 2, b"b")
-    wait_until(stack, lambda: (a.gone(), b.gone()) == (6, 4), "nobody but the third has what the second has inherited")
-    e = fork(b, "e", 5)
-    grow(stack, b, 2, b"b")
-    wait_until(stack, lambda: b.gone() == 6, "a segment of the second's own has gone")
-    d = fork(c, "d", 3)
-    for name in "abc":
-        expect(http.delete(name), 204)
-        expect(http.head(name), 410)
-    hooks.advance(10)
-    for one, first in ((d, 2), (e, 4)):
-        assert one.gone() == first and one.read()[1] == one.content(first)
-        check_cut_off(http.get(one.path, f"offset={one.token(first - 1)}"), one.token(first))
-        expect(http.delete(one.path), 204)
-    wait_until(stack, lambda: [http.head(name).status for name in "abcde"] == [404] * 5, "the chain has gone")
-    wait_files(stack, hooks, lambda: segment_files(stack) == [], "and so have all files")
 
 
 def test_repeated_put_after_the_cut(server: Server) -> None:
@@ -278,26 +144,6 @@ def test_repeated_put_after_the_cut(server: Server) -> None:
 
 
 @KINDS
-def test_age(server: Server, kind: str) -> None:
-    """A fork that is never written to is emptied by its own age, not before; its source and other forks are not."""
-    stack, hooks, http = server()
-    log = Log(http, "a", kind)
-    grow(stack, log, 4)
-    log.append(1)
-    made, beside = fork(log, "f", Stream_Retention_Age="3600"), fork(log, "beside", 3)
-    pass_time(stack, hooks, 3570)
-    assert made.gone() == 0 and made.read()[1] == made.content()
-    let_age(stack, hooks, 3600, made)
-    assert http.head("f").offset == made.token() and made.read()[1] == b""
-    assert log.read()[1] == log.content() and beside.read()[1] == beside.content()
-    grow(stack, made, 2, b"f")
-    assert made.read()[1] == made.content(5)
-    # Nobody but the fork's own forks begins where it does.
-    lower = fork(made, "lower")
-    assert lower.gone() == 5 and lower.read()[1] == lower.content(5)
-
-
-@KINDS
 def test_fork_of_an_emptied_stream(server: Server, kind: str) -> None:
     """Empty, and goes on at the tail; one that was made before still has everything."""
     stack, hooks, http = server()
@@ -308,7 +154,8 @@ def test_fork_of_an_emptied_stream(server: Server, kind: str) -> None:
     for name, given in (("f", {}), ("zero", {"at": ZERO}), ("tail", {"at": log.token()})):
         assert http.fork(name, "a", **given).offset == log.token()
         rest, found = split(http.get(name))
-        check_read(rest, b"[]" if kind == "json" else b"", type=log.type, cache="no-store", next_offset=log.token(), etag=True)
+        nothing = b"[]" if kind == "json" else b""
+        check_read(rest, nothing, type=log.type, cache="no-store", next_offset=log.token(), etag=True)
         assert found == shown(http, name) == {EARLIEST: log.token()}
         part = log.next_part(b"f")
         assert http.append(name, log.type, part).offset == log.token(5)
@@ -325,7 +172,7 @@ def test_fork_of_an_emptied_stream(server: Server, kind: str) -> None:
 @pytest.mark.slow
 @KINDS
 def test_forks_while_the_source_is_cut(server: Server, kind: str) -> None:
-    """Each fork has everything from some beginning of the source's on, for good; or was refused for a cut that had been made."""
+    """Each fork has everything from some beginning of the source's on, for good; or is refused for a cut just made."""
     stack, hooks, http = server(DS_WORKERS=2)
     with closing(Client(stack)) as writing:
         log = Log(writing, "a", kind, Stream_Retention_Messages="2")
@@ -371,12 +218,14 @@ def test_forks_while_the_source_is_cut(server: Server, kind: str) -> None:
             expect(http.delete(name), 204)
         first = log.gone()
         assert log.read()[1] == log.content(first) and len(log.parts) - first >= 2
-        kept = [(start // log.place(1), end // log.place(1)) for start, end, _, _ in segments(stack, "a") if start >= log.place(first)]
+        rows = [(start // log.place(1), end // log.place(1)) for start, end, _, _ in segments(stack, "a")]
+        kept = [(start, end) for start, end in rows if start >= first]
         wait_files(stack, hooks, lambda: pieces(stack, log) == kept, "only what is kept has files")
 
 
 def wait_cold_or_short(stack: Stack, log: Log) -> None:
     """Until nothing of a stream moves any more: at most one append is hot."""
     hot = f"SELECT {log.place(len(log.parts))} - max(end) FROM segment WHERE stream = {incarnation(log.origin)}"
-    wait_until(stack, lambda: ask_store(stack, hot, "SELECT count(*) FROM rotation")[0] < log.place(2), "the rest is in segments")
-    wait_until(stack, lambda: ask_store(stack, "SELECT count(*) FROM rotation") == [0], "nothing moves any more")
+    moving = "SELECT count(*) FROM rotation"
+    wait_until(stack, lambda: ask_store(stack, hot, moving)[0] < log.place(2), "the rest is in segments")
+    wait_until(stack, lambda: ask_store(stack, moving) == [0], "nothing moves any more")

@@ -9,7 +9,7 @@ import pytest
 from checks import ALLOW_HEADERS, check_empty, check_error, check_fixed, check_protocol_headers
 from client import Client, at, expect, url
 from retention import DAY, EARLIEST, LARGEST, LIMITS, Log, NAMES, grow, shown, split, wait_cold
-from test_deletion import wait_until
+from store import wait_until
 from test_startup import one_line, refused
 
 

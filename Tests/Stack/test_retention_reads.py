@@ -17,8 +17,8 @@ from hooks import Hooks
 from retention import EARLIEST, LIMITS, Log, check_cut_off, grow, let_age, segments, shown, split, wait_cold
 from sse import EventSource
 from stack import Stack, remove_tree, temporary_root
+from store import segment_files, wait_until
 from test_cache import STALE_LIMIT, hit, served
-from test_deletion import segment_files, wait_until
 from test_long_poll import DIGITS, waiting
 
 

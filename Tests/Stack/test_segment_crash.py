@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from client import expect
+from store import ask_store, files, wait_until
 from test_crash_points import Ground, ground  # noqa: F401 (a fixture)
-from test_deletion import again, ask_store, wait_until
-from test_segments import files
+from test_deletion import again
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 ROTATION = ["segment.written", "segment.synced", "segment.renamed", "segment.stored", "segment.recorded", "segment.committed"]

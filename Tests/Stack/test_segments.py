@@ -7,38 +7,16 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from checks import check_error
-from client import Client, at, expect
+from client import Client, at, expect, pieces
 from sse import EventSource
 from stack import Stack
-from test_deletion import ask_store, wait_until
+from store import ask_store, files, files_of, wait_for_rotation, wait_until
 
 PIECE = 1 << 20
-
-
-def files(stack: Stack) -> list[Path]:
-    return sorted(path for path in (stack.data_dir / "segments").rglob("*") if path.is_file())
-
-
-def wait_for_rotation(stack: Stack) -> None:
-    """Until everything that is to move has moved, and the hot copies are gone."""
-    quiet = "SELECT (SELECT count(*) FROM rotation) + (SELECT count(*) FROM purge)"
-    wait_until(stack, lambda: files(stack) != [] and ask_store(stack, quiet) == [0], "everything has moved")
-
-
-def pieces(client: Client, path: str, start: str = "-1") -> Iterator[bytes]:
-    offset = start
-    while True:
-        answer = expect(client.get(path, f"offset={offset}"), 200)
-        yield answer.body
-        if "Stream-Up-To-Date" in answer:
-            return
-        assert answer.offset > offset or offset == "-1"
-        offset = answer.offset
 
 
 @pytest.fixture(scope="module")
@@ -118,12 +96,6 @@ def list_of_answers(client: Client, path: str) -> list:
         answers.append(expect(client.get(path, f"offset={offset}"), 200))
         offset = answers[-1].offset
     return answers
-
-
-def files_of(stack: Stack, path: str) -> list[Path]:
-    (id,) = ask_store(stack, f"SELECT id FROM stream WHERE name = '_default/{path}'")
-    found = [path for path in files(stack) if path.name.startswith(f"{id}-")]
-    return sorted(found, key=lambda path: int(path.name.split("-")[1]))
 
 
 def test_nobody_gets_at_the_files_directly(cold) -> None:

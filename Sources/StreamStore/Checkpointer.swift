@@ -15,7 +15,8 @@ final class Checkpointer {
     private let files: StoreFiles
     private let space: DiskSpace?
     private var lastVersion: Int64?
-    private var restartAbove = Checkpointer.restartAbove
+    /// Frames in the log when readers held up its new beginning; 0: they did not.
+    private var heldUpAt: Int32 = 0
 
     /// Pages in the log above which writers pause for a moment, so that it can begin anew: 16 MiB.
     ///
@@ -38,16 +39,6 @@ final class Checkpointer {
 
     /// Copies what was committed since the last time.
     func run() throws(StoreError) {
-        do throws(StoreError) {
-            try copyNew()
-            space?.noteCheckpoint(succeeded: true)
-        } catch {
-            if error.kind == .full { space?.noteCheckpoint(succeeded: false) }
-            throw error
-        }
-    }
-
-    private func copyNew() throws(StoreError) {
         guard let lastVersion else {
             try lock.lock()
             defer { lock.unlock() }
@@ -57,7 +48,8 @@ final class Checkpointer {
         }
         guard try currentVersion() != lastVersion else { return }
         let isTight = space?.isTight ?? false
-        guard try copy() > (isTight ? Checkpointer.restartAboveWhenTight : restartAbove) else { return }
+        let restartAbove = isTight ? Checkpointer.restartAboveWhenTight : Checkpointer.restartAbove
+        guard try copy() > restartAbove + heldUpAt else { return }
         // SQLite syncs the database only once everything is copied, which under load is when writers wait. So most of it
         // is synced before, and what was committed meanwhile copied, so that little is left by then.
         try sync()
@@ -66,8 +58,7 @@ final class Checkpointer {
             try sync()
         }
         // A reader that takes its time, such as a backup, must not make writers wait again and again.
-        let frames = try restart(SQLITE_CHECKPOINT_RESTART)
-        restartAbove = Checkpointer.restartAbove + (frames ?? 0)
+        heldUpAt = try restart(SQLITE_CHECKPOINT_RESTART) ?? 0
     }
 
     private func sync() throws(StoreError) {
@@ -76,7 +67,14 @@ final class Checkpointer {
     }
 
     private func copy() throws(StoreError) -> Int32 {
-        let (frames, _) = try checkpoint(SQLITE_CHECKPOINT_PASSIVE)
+        let frames: Int32
+        do throws(StoreError) {
+            frames = try checkpoint(SQLITE_CHECKPOINT_PASSIVE).frames
+        } catch {
+            if error.kind == .full { space?.noteCheckpoint(succeeded: false) }
+            throw error
+        }
+        space?.noteCheckpoint(succeeded: true)
         // Read behind the checkpoint: only what is committed from here on makes the next one safe.
         lastVersion = try currentVersion()
         return frames

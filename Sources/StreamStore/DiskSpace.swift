@@ -117,11 +117,17 @@ public final class DiskSpace: Sendable {
         var status = statvfs()
         guard statvfs(path, &status) == 0 else { return }
         // What ordinary users can't have counts neither as free nor as used.
-        let used = UInt64(status.f_blocks - status.f_bfree)
-        let all = used + UInt64(status.f_bavail)
-        available.store(UInt64(status.f_bavail) * UInt64(status.f_frsize), ordering: .relaxed)
+        let (blocks, free, forUsers) = (
+            UInt64(status.f_blocks), UInt64(status.f_bfree), UInt64(status.f_bavail)
+        )
+        let used = blocks - min(blocks, free)
+        let all = used &+ forUsers
+        available.store(forUsers &* UInt64(status.f_frsize), ordering: .relaxed)
         guard all > 0 else { return }
-        let isAbove = highWater < 100 && used * 100 > all * UInt64(highWater)
+        // Once above, it must be a thousandth below, so that use at the very mark is no news each time.
+        let wasAbove = isAboveMark.load(ordering: .relaxed)
+        let permille = UInt64(highWater) * 10 - (wasAbove ? 1 : 0)
+        let isAbove = highWater < 100 && used &* 1_000 > all &* permille
         guard isAboveMark.exchange(isAbove, ordering: .relaxed) != isAbove else { return }
         let state = "the file system of \(path) is \((used * 100 + all - 1) / all) % full"
         report(

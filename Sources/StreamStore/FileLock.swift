@@ -11,8 +11,11 @@ final class FileLock: Sendable {
     private let descriptor: Int32
     private let path: String
 
-    init(path: String) throws(StoreError) {
-        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
+    /// Opens the file.
+    ///
+    /// - Parameter creates: whether it is made if it is missing.
+    init(path: String, creates: Bool = true) throws(StoreError) {
+        descriptor = open(path, O_RDWR | O_CLOEXEC | (creates ? O_CREAT : 0), 0o640)
         self.path = path
         // Made by root for a server that runs as another user, it must be that user's.
         if geteuid() == 0 { FileLock.giveToOwner(of: DurableFile.folder(of: path), descriptor) }
@@ -43,7 +46,9 @@ final class FileLock: Sendable {
     }
 
     /// Takes the lock if it is free.
-    func tryLock() -> Bool { ds_lock(descriptor, Int16(F_WRLCK), 0) == 0 }
+    func tryLock(isShared: Bool = false) -> Bool {
+        ds_lock(descriptor, Int16(isShared ? F_RDLCK : F_WRLCK), 0) == 0
+    }
 
     func unlock() { _ = ds_lock(descriptor, Int16(F_UNLCK), 0) }
 }

@@ -14,7 +14,8 @@ enum Schema {
     /// changed.
     private static let migrations = [firstVersion, retention]
 
-    /// 2: what is no longer kept of a stream, and when the data were restored from a copy.
+    /// 2: what is no longer kept of a stream, when the data were restored from a copy, and a number that tells this store
+    /// from all others.
     private static let retention = """
         ALTER TABLE stream ADD COLUMN earliest INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE stream ADD COLUMN retention_age INTEGER;
@@ -24,6 +25,8 @@ enum Schema {
         CREATE INDEX stream_by_retention ON stream (retention_due) WHERE retention_due IS NOT NULL;
         CREATE INDEX stream_by_source ON stream (source) WHERE source IS NOT NULL;
         ALTER TABLE log_state ADD COLUMN restored_at INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE log_state ADD COLUMN store INTEGER NOT NULL DEFAULT 0;
+        UPDATE log_state SET store = abs(random());
         """
 
     private static let firstVersion = """
@@ -141,6 +144,17 @@ enum Schema {
                     + "start the version that wrote it, or a newer one")
         }
         return found
+    }
+
+    /// - Throws: `incomplete` when a server must bring the file up to date first, `newerSchema` as above.
+    static func requireCurrent(_ connection: SQLiteConnection, _ files: StoreFiles) throws(StoreError) {
+        let found = try checkedVersion(connection, files)
+        guard found == version else {
+            throw StoreError(
+                kind: .incomplete,
+                "\(files.hotLog) has schema version \(found): start a server on it once, which makes it \(version)"
+            )
+        }
     }
 
     /// All steps in one transaction; another process may have taken them meanwhile.

@@ -2,13 +2,18 @@
 public enum StoreCheck {
     /// Looks at a store before any process works on it.
     ///
-    /// - Throws: `incomplete` while a restore has not come to its end, `newerSchema` when a newer version of this program
+    /// - Throws: `incomplete` while a restore has not come to its end, `occupied` when it is a backup, `newerSchema` when a newer version of this program
     ///   wrote it. What else may be wrong is for those to say who open it.
     public static func check(_ files: StoreFiles) throws(StoreError) {
         guard !DurableFile.exists(files.restoring) else {
             throw StoreError(
                 kind: .incomplete,
                 "\(files.folder): a restore into it was cut off; run `durable-streams restore` into it again")
+        }
+        guard !DurableFile.exists(BackupFiles(folder: files.folder).checksums) else {
+            throw StoreError(
+                kind: .occupied,
+                "\(files.folder) is a backup: `durable-streams restore` copies it into a data directory")
         }
         guard DurableFile.exists(files.hotLog) else { return }
         do throws(StoreError) {

@@ -23,6 +23,12 @@ public struct StoreFiles: Sendable {
     public var choresLock: String { folder + "/chores.lock" }
     /// Locked by whoever removes segment files, or needs them to stay for a while.
     public var filesLock: String { folder + "/files.lock" }
+    /// Locked by the server on this folder, or by a restore into it.
+    public var serverLock: String { folder + "/lock" }
+    /// Whether a server has worked here, or a restore.
+    var isDataDirectory: Bool {
+        [writeLock, serverLock, restoring].contains { DurableFile.exists($0) }
+    }
     /// Is there while a restore has not come to its end.
     public var restoring: String { folder + "/restoring" }
 }

@@ -100,6 +100,7 @@ public final class WriteSession {
         guard state.forks > 0 else { return try remove(state, now: now) }
         statements.softDelete.bind(1, state.id)
         try statements.softDelete.run()
+        if let source = state.fork?.source { try lookAgain(from: source, now: now) }
         TestPoint.deleteSoft.reached()
         heads.remove(state.name)
         changed.append(StreamChange(id: state.id))
@@ -245,16 +246,15 @@ public final class WriteSession {
             heads.remove(state.name)
             changed.append(StreamChange(id: state.id))
             TestPoint.cascadeRemoved.reached()
-            next = try state.fork.flatMap { (fork) throws(StoreError) in
-                try self.release(fork.source, now: now)
-            }
+            guard let source = state.fork?.source else { return }
+            next = try release(source, now: now)
+            if next == nil { try lookAgain(from: source, now: now) }
         }
     }
 
     /// Takes back the reference of a removed fork; gives the source if that was the last thing that kept it.
     private func release(_ source: Int64, now: Int64) throws(StoreError) -> StreamState? {
         try countForks(of: source, by: -1)
-        try lookAgain(from: source, now: now)
         TestPoint.cascadeReleased.reached()
         statements.findStreamByID.bind(1, source)
         guard try statements.findStreamByID.step() else { return nil }

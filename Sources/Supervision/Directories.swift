@@ -43,14 +43,14 @@ enum Directories {
 
     /// Lets the group read the segments; those of a data directory that was restored or copied too.
     private static func shareSegments(_ path: String, _ group: gid_t) throws(SupervisionError) {
-        let isForeign = try status(path).group != group
-        try setGroup(path, group, mode: 0o2750)
-        guard isForeign else { return }
+        // The folder itself comes last: it tells that all below it is done.
+        guard try status(path).group != group else { return try setGroup(path, group, mode: 0o2750) }
         for shard in try names(in: path).map({ "\(path)/\($0)" }) {
             guard try status(shard).isDirectory else { continue }
             try setGroup(shard, group, mode: 0o2750)
             for file in try names(in: shard) { try setGroup("\(shard)/\(file)", group, mode: 0o640) }
         }
+        try setGroup(path, group, mode: 0o2750)
     }
 
     /// What a directory holds.

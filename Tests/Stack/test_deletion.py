@@ -75,7 +75,7 @@ def test_space_is_used_again(fresh_stack) -> None:
     assert ask_store(stack, "SELECT count(*) FROM record_index WHERE stream NOT IN (SELECT id FROM stream) AND stream > 0") == [0]
     http.close()
     stack.stop()
-    files = sum(entry.stat().st_size for entry in stack.data_dir.glob("hot.sqlite*"))
+    files = sum(entry.stat().st_size for entry in stack.data_dir.glob("hot.sqlite"))
     assert files <= KEPT_FREE + 4_000_000, files
 
 
@@ -102,7 +102,8 @@ def test_space_of_segments_is_used_again(fresh_stack) -> None:
     assert ask_store(stack, *(f"SELECT count(*) FROM {table}" for table in ("segment", "rotation"))) == [1, 0]
     http.close()
     stack.stop()
-    files = size_of(stack.data_dir.rglob("*"))
+    # The log keeps its size, for a disk that is full by the next start.
+    files = size_of(file for file in stack.data_dir.rglob("*") if file.name != "hot.sqlite-wal")
     assert files <= KEPT_FREE + 4_000_000, files
 
 

@@ -140,6 +140,7 @@ import Testing
             ALTER TABLE stream DROP COLUMN earliest; ALTER TABLE stream DROP COLUMN retention_age;
             ALTER TABLE stream DROP COLUMN retention_bytes; ALTER TABLE stream DROP COLUMN retention_messages;
             ALTER TABLE stream DROP COLUMN retention_due; ALTER TABLE log_state DROP COLUMN restored_at;
+            ALTER TABLE log_state DROP COLUMN store;
             PRAGMA user_version = 1
             """, in: folder)
         try Self.reopened(folder) { (store: TestStore) throws in

@@ -38,7 +38,9 @@ public struct Backup {
     public func run(_ observer: WorkObserver) throws(StoreError) -> Summary {
         try Backup.require(files)
         try DurableFile.makeFolder(target.folder)
-        guard BackupFiles.isBackup(target.folder) || !DurableFile.exists(target.hotLog) else {
+        guard !target.store.isDataDirectory,
+            BackupFiles.isBackup(target.folder) || !DurableFile.exists(target.hotLog)
+        else {
             throw StoreError(
                 kind: .occupied, "\(target.folder) is a data directory: give the backup a folder of its own")
         }
@@ -50,6 +52,7 @@ public struct Backup {
         try filesLock.lock(isShared: true)
         defer { filesLock.unlock() }
         let isCutOff = DurableFile.exists(target.unfinishedHotLog)
+        try requireSameStore()
         let (streams, segments) = try snapshot(observer)
         var summary = Summary()
         summary.streams = streams
@@ -73,9 +76,22 @@ public struct Backup {
         }
     }
 
+    /// Names of segments mean the same content in one store only.
+    private func requireSameStore() throws(StoreError) {
+        let source = try Schema.openForReading(files)
+        try Schema.requireCurrent(source, files)
+        guard DurableFile.exists(target.hotLog) else { return }
+        let there = try? HotLogCopy.open(target.store).number("SELECT store FROM log_state")
+        guard try source.number("SELECT store FROM log_state") == there else {
+            throw StoreError(
+                kind: .occupied,
+                "\(target.folder) holds a backup of other data, perhaps from before a restore: give this one a folder of its own"
+            )
+        }
+    }
+
     private func snapshot(_ observer: WorkObserver) throws(StoreError) -> (Int64, [Segment]) {
         let source = try Schema.openForReading(files)
-        _ = try Schema.checkedVersion(source, files)
         // The view begins with the first read in it.
         try source.execute("BEGIN")
         let streams = try source.number("SELECT count(*) FROM stream")

@@ -26,8 +26,8 @@ public struct BackupFiles: Sendable {
     /// Whether a folder holds a backup, perhaps an unfinished one, rather than a data directory.
     public static func isBackup(_ folder: String) -> Bool {
         let files = BackupFiles(folder: folder)
-        return DurableFile.exists(files.checksums) || DurableFile.exists(files.lock)
-            || DurableFile.exists(files.unfinishedHotLog)
+        return !files.store.isDataDirectory
+            && [files.checksums, files.lock, files.unfinishedHotLog].contains { DurableFile.exists($0) }
     }
 
     /// The checksum of a file's content.

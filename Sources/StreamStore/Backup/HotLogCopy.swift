@@ -20,7 +20,7 @@ enum HotLogCopy {
                 throw StoreError(sqlite3_errcode(target.handle), "copy to \(path)", target.handle)
             }
             var code = SQLITE_OK
-            while code == SQLITE_OK || code & 0xFF == SQLITE_BUSY || code & 0xFF == SQLITE_LOCKED {
+            while code == SQLITE_OK {
                 code = sqlite3_backup_step(backup, pages)
                 let total = Int64(sqlite3_backup_pagecount(backup))
                 let done = total - Int64(sqlite3_backup_remaining(backup))

@@ -24,7 +24,18 @@ public struct Restore {
                 kind: .incomplete, "\(source.hotLog) \(damage): `durable-streams backup` makes a new one")
         }
         let log = try HotLogCopy.open(source.store)
-        try clear()
+        // On a disk that takes no writes nobody makes a backup.
+        let sourceLock = try? FileLock(path: source.lock, creates: false)
+        guard sourceLock?.tryLock(isShared: true) != false else {
+            throw StoreError(kind: .inUse, "\(source.folder): a backup is being made there")
+        }
+        try requireEmpty()
+        let lock = try FileLock(path: files.serverLock)
+        guard lock.tryLock() else {
+            throw StoreError(kind: .inUse, "\(files.folder) is in use by a server or another restore")
+        }
+        try requireEmpty()
+        for name in ["", "-wal", "-shm"] { unlink(files.hotLog + name) }
         try DurableFile.write([], to: files.restoring)
         TestPoint.restoreMarked.reached()
         var summary = Backup.Summary()
@@ -41,17 +52,16 @@ public struct Restore {
         return summary
     }
 
-    /// Makes the folder; what a restore that was cut off has left is written anew.
-    private func clear() throws(StoreError) {
+    /// Makes the folder; what a restore that was cut off has left counts for nothing, and is written anew.
+    private func requireEmpty() throws(StoreError) {
         try DurableFile.makeFolder(files.folder)
         // The root of a file system of its own has a folder `lost+found`.
-        let names = try DurableFile.names(in: files.folder).filter { $0 != "lost+found" }
+        let names = try DurableFile.names(in: files.folder).filter { $0 != "lost+found" && $0 != "lock" }
         guard names.isEmpty || names.contains("restoring") else {
             throw StoreError(
                 kind: .occupied, "\(files.folder) is not empty: give the restored data a directory of its own"
             )
         }
-        for name in ["", "-wal", "-shm"] { unlink(files.hotLog + name) }
     }
 
     private func copySegments(
@@ -98,7 +108,7 @@ public struct Restore {
                 INSERT INTO sqlite_sequence (name, seq)
                     SELECT 'stream', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'stream');
                 UPDATE sqlite_sequence SET seq = max(seq, \(now)) WHERE name = 'stream';
-                UPDATE log_state SET restored_at = \(now);
+                UPDATE log_state SET restored_at = \(now), store = abs(random());
                 COMMIT
                 """)
         }

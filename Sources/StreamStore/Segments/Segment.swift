@@ -152,7 +152,26 @@ final class SegmentIndex {
     }
 
     /// Where the units of a segment end.
+    ///
+    /// - Throws: `corrupt` when that can't be.
     func ends(of segment: Segment) throws(StoreError) -> SegmentEnds {
+        let ends = try storedEnds(of: segment)
+        var last: UInt32 = 0
+        let isRising = ends.offsets.allSatisfy { end in
+            defer { last = end }
+            return end > last
+        }
+        guard isRising, Int64(ends.offsets.count) == segment.appends, Int64(last) <= segment.bytes else {
+            throw StoreError(
+                kind: .corrupt,
+                "the row of segment \(segment.key) has message ends that do not fit: `durable-streams verify` says more"
+            )
+        }
+        return ends
+    }
+
+    /// Where the units of a segment end, as its row says.
+    func storedEnds(of segment: Segment) throws(StoreError) -> SegmentEnds {
         endsByID.bind(1, segment.id)
         guard try endsByID.step() else {
             throw StoreError(kind: .failed, "segment \(segment.key) has left its row")

@@ -20,7 +20,7 @@ final class SegmentKeeper: Sendable {
         let work = SegmentWork(
             rotator: try SegmentRotator(files, limits), storage: files.segments.storage, committer: committer,
             retention: retention, clock: clock, isStopping: { self.stopping.update { (false, $0) } },
-            pause: { self.pause($0) }, filesLock: try FileLock(path: files.filesLock))
+            pause: { self.pause($0) }, filesLock: try FileLock(path: files.filesLock), report: report)
         // Its connection is used by the thread alone from here on.
         nonisolated(unsafe) let owned = work
         let started = NamedThread("segments") { [self] in run(owned, report) }
@@ -35,27 +35,30 @@ final class SegmentKeeper: Sendable {
         // Streams that are there already hear of limits that are new to the server.
         var newcomer: Int64? = work.retention.limits(beside: Retention()).isEmpty ? nil : 0
         var restsUntil = MonotonicInstant.now
-        repeat {
+        /// What one kind of work can't do must not keep the others from being done; they may make the room it needs.
+        func attempt(_ body: () throws(StoreError) -> Void) {
             do throws(StoreError) {
-                // Where nothing can be written, what makes room goes on.
-                try work.removeGarbage()
-                guard restsUntil <= MonotonicInstant.now else { continue }
-                if !isSwept {
-                    // What can't be removed is reported once, and left to the operator.
-                    isSwept = true
-                    isSwept = try work.removeOrphans()
-                }
-                try work.rotate()
-                try work.retainDue()
-                newcomer = try newcomer.flatMap { (stream) throws(StoreError) in
-                    try work.retainNext(behind: stream)
-                }
+                try body()
             } catch {
                 report(error)
                 // A full disk, most likely: the hot log keeps everything meanwhile.
                 restsUntil = MonotonicInstant.now + SegmentKeeper.restAfterFailure
             }
-        } while !pause(newcomer == nil ? SegmentKeeper.interval : 1)
+        }
+        repeat {
+            attempt { () throws(StoreError) in try work.removeGarbage() }
+            let rotates = restsUntil <= MonotonicInstant.now
+            if !isSwept {
+                // What can't be removed is reported once, and left to the operator.
+                isSwept = true
+                attempt { () throws(StoreError) in isSwept = try work.removeOrphans() }
+            }
+            if rotates { attempt { () throws(StoreError) in try work.rotate() } }
+            attempt { () throws(StoreError) in try work.retainDue(rotates: rotates) }
+            if rotates, let stream = newcomer {
+                attempt { () throws(StoreError) in newcomer = try work.retainNext(behind: stream) }
+            }
+        } while !pause(newcomer == nil || restsUntil > MonotonicInstant.now ? SegmentKeeper.interval : 1)
     }
 
     /// Ends the thread behind its present step.

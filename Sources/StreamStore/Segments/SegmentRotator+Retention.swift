@@ -8,6 +8,8 @@ struct RetentionVerdict: Sendable {
     var next: Int64?
     /// What living forks hold on to.
     var pins: ForkPins
+    /// Whether something goes, or may go.
+    var removes = false
     /// Whether the log is to be changed: something goes, or the time of the next look is another.
     var changes = false
 }
@@ -27,6 +29,8 @@ struct RetentionStatements {
     let due: SQLiteStatement
     let behind: SQLiteStatement
     let kept: SQLiteStatement
+    let oldest: SQLiteStatement
+    let lastBefore: SQLiteStatement
     let hot: SQLiteStatement
     let times: SQLiteStatement
     let newestFork: SQLiteStatement
@@ -39,6 +43,11 @@ struct RetentionStatements {
         behind = try connection.prepare("SELECT id FROM stream WHERE id > ?1 ORDER BY id LIMIT ?2")
         kept = try connection.prepare(
             "SELECT \(Segment.columns) FROM segment WHERE stream = ?1 AND start >= ?2 ORDER BY start DESC")
+        oldest = try connection.prepare(
+            "SELECT \(Segment.columns) FROM segment WHERE stream = ?1 AND start >= ?2 ORDER BY start LIMIT 1")
+        lastBefore = try connection.prepare(
+            "SELECT \(Segment.columns) FROM segment WHERE stream = ?1 AND start < ?2 ORDER BY start DESC LIMIT 1"
+        )
         hot = try connection.prepare("SELECT messages, bytes FROM hot WHERE stream = ?1")
         times = try connection.prepare("SELECT created_at, retention_due FROM stream WHERE id = ?1")
         newestFork = try connection.prepare("SELECT max(id) FROM stream WHERE source = ?1")
@@ -100,17 +109,15 @@ extension SegmentRotator {
                 }
             }
             let isKeeping = try self.isKeeping(state)
-            if state.forks > 0 {
-                verdict.pins = try self.pins(on: state, isNeeded: verdict.cut != nil || isKeeping)
-            }
+            verdict.removes = verdict.cut != nil || isKeeping
+            verdict.pins = try self.pins(on: state, isNeeded: verdict.removes)
             let due = try self.times(of: stream).due
-            verdict.changes = verdict.cut != nil || due != verdict.next || isKeeping
+            verdict.changes = verdict.removes || due != verdict.next
             return verdict
         }
     }
 
-    /// From the newest segment back, the first that no limit asks for any more: it and all before it may go. Also when
-    /// the oldest that stays was complete.
+    /// How far a stream may be given up, and when the oldest that stays was complete.
     ///
     /// What is hot counts as far as it is known, which is never too much.
     private func cut(
@@ -119,37 +126,81 @@ extension SegmentRotator {
         try index.refresh()
         let coldEnd = max(try segments.end(of: state.id) ?? 0, state.emptyTail)
         let tail = try index.tail(of: state.id) ?? coldEnd
-        var bytes: Int64 = 0
-        var messages: Int64 = 0
+        let isJSON = state.mediaType.isJSON
+        let (positions, sums) = isJSON ? (limits.messages, limits.bytes) : (limits.bytes, limits.messages)
+        var cut = state.earliest
+        if let positions { cut = max(cut, try boundary(of: state, below: tail - positions)) }
+        var sum: Int64 = 0
+        if let sums {
+            let found = try boundary(of: state, sums, isJSON: isJSON)
+            (cut, sum) = (max(cut, found.end), found.sum)
+        }
+        if let age = limits.age { cut = max(cut, try boundary(of: state, newestAt: now - age * 1_000)) }
+        let oldest = try kept(of: state.id, from: max(cut, state.basePosition))?.newest
+        if cut > state.earliest { return (cut, oldest) }
+        // What a fork has inherited goes as one.
+        guard state.earliest < state.basePosition else { return (nil, oldest) }
+        let created = try times(of: state.id).created
+        let mayGo =
+            positions.map { tail - state.basePosition >= $0 } ?? false || sums.map { sum >= $0 } ?? false
+            || limits.age.map { created + $0 * 1_000 <= now } ?? false
+        return mayGo ? (state.basePosition, oldest) : (nil, created)
+    }
+
+    /// The last end of a segment that is not behind a position.
+    private func boundary(of state: StreamState, below position: Int64) throws(StoreError) -> Int64 {
+        guard position > state.earliest else { return state.earliest }
+        let last = retentionStatements.lastBefore
+        last.bind(1, state.id)
+        last.bind(2, position)
+        guard try last.step() else { return state.earliest }
+        defer { last.reset() }
+        let segment = Segment(row: last)
+        if segment.end <= position { return segment.end }
+        // Where the first of its own begins, a fork's inherited part ends, which goes by a rule of its own.
+        return segment.start > state.basePosition ? segment.start : state.earliest
+    }
+
+    /// The end of the newest segment behind which there is enough by a sum, and the sum of everything if there is none.
+    private func boundary(
+        of state: StreamState, _ limit: Int64, isJSON: Bool
+    ) throws(StoreError) -> (end: Int64, sum: Int64) {
+        var sum: Int64 = 0
         retentionStatements.hot.bind(1, state.id)
         if try retentionStatements.hot.step() {
-            messages = max(0, retentionStatements.hot.int(0))
-            bytes = max(0, retentionStatements.hot.int(1))
+            sum = max(0, retentionStatements.hot.int(isJSON ? 1 : 0))
             retentionStatements.hot.reset()
         }
-        /// Whether what ends at a position may go.
-        func mayGo(_ end: Int64, _ newest: Int64) -> Bool {
-            let isJSON = state.mediaType.isJSON
-            if let limit = limits.bytes, (isJSON ? bytes : tail - end) >= limit { return true }
-            if let limit = limits.messages, (isJSON ? tail - end : messages) >= limit { return true }
-            return limits.age.map { newest + $0 * 1_000 <= now } ?? false
-        }
-        var oldest: Int64?
         let kept = retentionStatements.kept
         kept.bind(1, state.id)
         kept.bind(2, state.earliest)
         defer { kept.reset() }
         while try kept.step() {
             let segment = Segment(row: kept)
-            if mayGo(segment.end, segment.newest) { return (segment.end, oldest) }
-            bytes += segment.bytes
-            messages += segment.appends
-            oldest = segment.newest
+            if sum >= limit { return (segment.end, sum) }
+            // The brackets of a file are not content.
+            sum += isJSON ? segment.bytes - 2 : segment.appends
         }
-        // What a fork has inherited goes as one.
-        guard state.earliest < state.basePosition else { return (nil, oldest) }
-        let created = try times(of: state.id).created
-        return mayGo(state.basePosition, created) ? (state.basePosition, oldest) : (nil, created)
+        return (state.earliest, sum)
+    }
+
+    /// The end of the last segment, from the oldest on, whose content was complete at a time.
+    private func boundary(of state: StreamState, newestAt time: Int64) throws(StoreError) -> Int64 {
+        var end = state.earliest
+        while let segment = try kept(of: state.id, from: max(end, state.basePosition)), segment.newest <= time
+        {
+            end = segment.end
+        }
+        return end
+    }
+
+    /// The first segment from a position on.
+    private func kept(of stream: Int64, from position: Int64) throws(StoreError) -> Segment? {
+        retentionStatements.oldest.bind(1, stream)
+        retentionStatements.oldest.bind(2, position)
+        guard try retentionStatements.oldest.step() else { return nil }
+        defer { retentionStatements.oldest.reset() }
+        return Segment(row: retentionStatements.oldest)
     }
 
     /// When a stream was made, and when it is to be looked at, in milliseconds since 1970.
@@ -177,7 +228,7 @@ extension SegmentRotator {
             found.newestFork = statements.newestFork.int(0)
             statements.newestFork.reset()
         }
-        guard isNeeded else { return found }
+        guard isNeeded, found.newestFork > 0 else { return found }
         statements.pins.bind(1, state.id)
         if try statements.pins.step() {
             found.low = statements.pins.optionalInt(0) ?? .max

@@ -46,9 +46,11 @@ final class SegmentRotator {
 
     /// The next segment of a stream and its content; nil when nothing is to be rotated now.
     ///
-    /// - Parameter anySize: whether a hot part that is not full goes too.
+    /// - Parameters:
+    ///   - clock: milliseconds since 1970; asked when everything was read.
+    ///   - anySize: whether a hot part that is not full goes too.
     func build(
-        _ stream: Int64, now: Int64, anySize: Bool = false
+        _ stream: Int64, clock: () -> Int64, anySize: Bool = false
     ) throws(StoreError) -> (StoredSegment, [UInt8])? {
         try view { () throws(StoreError) in
             guard let state = try self.state(of: stream) else { return nil }
@@ -88,7 +90,7 @@ final class SegmentRotator {
             guard !ends.isEmpty, isFull || state.closed || anySize else { return nil }
             if isJSON { content.append(UInt8(ascii: "]")) }
             var stored = SegmentRotator.describe(
-                stream, start..<end, content, ends, tier: 0, appends: Int64(ends.count), newest: now)
+                stream, start..<end, content, ends, tier: 0, appends: Int64(ends.count), newest: clock())
             stored.hotBytes = hotBytes
             return (stored, content)
         }

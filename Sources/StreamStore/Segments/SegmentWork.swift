@@ -17,13 +17,22 @@ struct SegmentWork {
     /// Keeps files from being removed while a backup copies them.
     let filesLock: FileLock
 
+    /// Takes failures that concern one stream or one file; the others go on.
+    let report: (StoreError) -> Void
+
     /// Files that are removed for each commit.
-    private static let garbageStep = 64
+    private static let garbageStep = 32
     /// Milliseconds of rest behind each removed file: many at once make the file system's journal, and with it each
-    /// commit, wait.
-    private static let deletionPause: Int64 = 20
+    /// commit, wait. Where many wait there is less of it.
+    private static let deletionPause = (usual: Int64(20), backlog: Int64(3))
     /// Streams that are looked at in one go.
     private static let retentionStep = 256
+    /// Microseconds of one kind of work, after which the others have their turn.
+    private static let slice: Int64 = 500_000
+    /// Looks at a stream to which forks keep coming, before it is put off.
+    private static let looks = 3
+    /// Milliseconds for which it is put off.
+    private static let rest: Int64 = 1_000
 
     /// Removes what a crash has left between a file and its row; false when a backup is at the files.
     func removeOrphans() throws(StoreError) -> Bool {
@@ -35,16 +44,27 @@ struct SegmentWork {
 
     /// Moves full and closed streams into segments, merges small segments, and gives up what need not be kept.
     func rotate() throws(StoreError) {
-        while !isStopping(), let stream = try rotator.nextStream() {
+        let end = MonotonicInstant.now + SegmentWork.slice
+        while !isStopping(), MonotonicInstant.now < end, let stream = try rotator.nextStream() {
             try rotate(stream)
             try committer.perform { (session) throws(StoreError) in try session.endRotation(of: stream) }
-            try merge(stream)
-            try retain(stream)
+            try attempt { () throws(StoreError) in try merge(stream) }
+            _ = try retain(stream)
+        }
+    }
+
+    /// What fails for one stream, by damage for instance, is reported; a full disk concerns all.
+    private func attempt(_ work: () throws(StoreError) -> Void) throws(StoreError) {
+        do throws(StoreError) {
+            try work()
+        } catch {
+            if error.kind == .full { throw error }
+            report(error)
         }
     }
 
     private func rotate(_ stream: Int64, anySize: Bool = false) throws(StoreError) {
-        while !isStopping(), let stored = try rotator.build(stream, now: clock(), anySize: anySize) {
+        while !isStopping(), let stored = try rotator.build(stream, clock: clock, anySize: anySize) {
             try store(stored.0, stored.1) { (segment) throws(StoreError) in
                 try committer.perform { (session) throws(StoreError) in try session.add(segment) }
             }
@@ -76,62 +96,103 @@ struct SegmentWork {
         }
         try storage.put(key, content)
         TestPoint.segmentStored.reached()
-        if try !record(stored) { try storage.delete(key) }
+        do throws(StoreError) {
+            if try !record(stored) { try storage.delete(key) }
+        } catch {
+            // A full disk has better uses for it.
+            try? storage.delete(key)
+            throw error
+        }
     }
 
     // MARK: Retention
 
     /// Looks at the streams whose data may have become too old.
-    func retainDue() throws(StoreError) {
-        var streams: [Int64]
-        repeat {
-            streams = try rotator.retentionDue(now: clock(), limit: SegmentWork.retentionStep)
-            for stream in streams where !isStopping() {
-                if try rotator.ages(stream, retention) {
-                    try rotate(stream, anySize: true)
-                    try merge(stream)
+    ///
+    /// - Parameter rotates: whether hot parts may move into segments; what is in segments goes in any case.
+    func retainDue(rotates: Bool) throws(StoreError) {
+        let end = MonotonicInstant.now + SegmentWork.slice
+        var failure: StoreError?
+        // Most have nothing to give up: when to look at them again is written down for all at once.
+        var next: [Int64: Int64?] = [:]
+        for stream in try rotator.retentionDue(now: clock(), limit: SegmentWork.retentionStep) {
+            guard !isStopping(), MonotonicInstant.now < end else { break }
+            if rotates, failure == nil, try rotator.ages(stream, retention) {
+                do throws(StoreError) {
+                    try attempt { () throws(StoreError) in
+                        try rotate(stream, anySize: true)
+                        try merge(stream)
+                    }
+                } catch {
+                    failure = error
                 }
-                try retain(stream)
             }
-        } while streams.count == SegmentWork.retentionStep && !isStopping()
+            if case .some(let time) = try retain(stream, collects: true) { next.updateValue(time, forKey: stream) }
+        }
+        if !next.isEmpty {
+            try committer.perform { [next] (session) throws(StoreError) in
+                for (stream, time) in next { try session.setRetentionDue(stream, time) }
+            }
+        }
+        if let failure { throw failure }
     }
 
     /// Looks at the next streams for the first time with the server's present limits; gives the last of them, nil behind
     /// the end.
     func retainNext(behind stream: Int64) throws(StoreError) -> Int64? {
         let streams = try rotator.streams(behind: stream, limit: SegmentWork.retentionStep)
-        for stream in streams where !isStopping() { try retain(stream) }
+        for stream in streams where !isStopping() { _ = try retain(stream) }
         return streams.last
     }
 
-    private func retain(_ stream: Int64) throws(StoreError) {
-        while !isStopping() {
+    /// Gives up what may go of a stream.
+    ///
+    /// - Parameter collects: whether the time of the next look is given rather than written down, if that is all.
+    private func retain(_ stream: Int64, collects: Bool = false) throws(StoreError) -> Int64?? {
+        for _ in 0..<SegmentWork.looks where !isStopping() {
             let now = clock()
-            guard let verdict = try rotator.judge(stream, retention, now: now) else { return }
-            guard verdict.changes else { return }
-            let step = try committer.perform { (session) throws(StoreError) in
-                try session.retain(stream, verdict, now: now)
+            guard let verdict = try rotator.judge(stream, retention, now: now), verdict.changes else {
+                return nil
             }
-            if verdict.cut != nil { TestPoint.retentionCommitted.reached() }
-            if case .done = step { return }
+            if collects, !verdict.removes { return .some(verdict.next) }
+            var step = RetentionStep.goesOn
+            while case .goesOn = step, !isStopping() {
+                step = try committer.perform { (session) throws(StoreError) in
+                    try session.retain(stream, verdict, now: now)
+                }
+                if verdict.cut != nil { TestPoint.retentionCommitted.reached() }
+            }
+            if case .done = step { return nil }
         }
+        // Forks come so fast that each look is outdated.
+        let later = clock() + SegmentWork.rest
+        try committer.perform { (session) throws(StoreError) in try session.setRetentionDue(stream, later) }
+        return nil
     }
 
     // MARK: Files
 
-    /// Removes the files that nobody can find any more.
+    /// Removes files that nobody can find any more, some at a time.
     func removeGarbage() throws(StoreError) {
-        var keys: [String]
-        repeat {
-            keys = try rotator.garbage(now: clock(), limit: SegmentWork.garbageStep)
+        let end = MonotonicInstant.now + SegmentWork.slice
+        while !isStopping(), MonotonicInstant.now < end {
+            let keys = try rotator.garbage(now: clock(), limit: SegmentWork.garbageStep)
             guard !keys.isEmpty, filesLock.tryLock() else { return }
             defer { filesLock.unlock() }
+            let isBacklog = keys.count == SegmentWork.garbageStep
+            let rest = isBacklog ? SegmentWork.deletionPause.backlog : SegmentWork.deletionPause.usual
             for key in keys {
-                try storage.delete(key)
-                if pause(SegmentWork.deletionPause) { return }
+                do throws(StoreError) {
+                    try storage.delete(key)
+                } catch {
+                    // Something else is in its place; it belongs to nobody now, which verify will say.
+                    report(error)
+                }
+                if pause(rest) { return }
             }
             TestPoint.garbageRemoved.reached()
-            try committer.perform { [keys] (session) throws(StoreError) in try session.forgetGarbage(keys) }
-        } while keys.count == SegmentWork.garbageStep && !isStopping()
+            try committer.perform { (session) throws(StoreError) in try session.forgetGarbage(keys) }
+            if !isBacklog { return }
+        }
     }
 }

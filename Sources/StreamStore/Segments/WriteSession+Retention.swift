@@ -47,11 +47,16 @@ extension WriteSession {
         for segment in segments { try throwAway(segment, now: now) }
         let goesOn = segments.count == WriteSession.retentionStep
         // After a crash in between, somebody goes on at once.
-        statements.setDue.bind(1, stream)
-        statements.setDue.bind(2, goesOn ? now : verdict.next)
-        try statements.setDue.run()
+        try setRetentionDue(stream, goesOn ? now : verdict.next)
         TestPoint.retentionRecorded.reached()
         return goesOn ? .goesOn : .done
+    }
+
+    /// Notes when a stream is to be looked at; nil: when it has a new segment.
+    func setRetentionDue(_ stream: Int64, _ time: Int64?) throws(StoreError) {
+        statements.retention.setDue.bind(1, stream)
+        statements.retention.setDue.bind(2, time)
+        try statements.retention.setDue.run()
     }
 
     /// Has a stream and its ancestors looked at, as far as they have given something up: a fork that kept it has gone, or

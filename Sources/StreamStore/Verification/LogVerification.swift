@@ -92,7 +92,10 @@ final class LogVerification {
             position = start + units
             return true
         }
-        if isLeftOver, try !waitsForPurge(state.id) {
+        if state.earliest > position {
+            tell("begins at position \(state.earliest), behind its end at \(position)")
+        }
+        if isLeftOver, end != nil, try !waitsForPurge(state.id) {
             observer.found(
                 Finding(
                     subject: "stream \(state.name.text)",
@@ -159,7 +162,7 @@ final class LogVerification {
     private func endsDamage(of segment: Segment, isJSON: Bool) throws(StoreError) -> String? {
         let units = segment.end - segment.start
         if isJSON { return units == segment.appends ? nil : MessageEnds.unfit }
-        let ends = try segments.ends(of: segment).offsets
+        let ends = try segments.storedEnds(of: segment).offsets
         let fits =
             units == segment.bytes && Int64(ends.count) == segment.appends
             && ends.last.map { Int64($0) } == units

@@ -30,6 +30,23 @@ struct ReferenceVerification {
         SELECT stream, count(*) FROM record_index WHERE record NOT IN (SELECT id FROM record) GROUP BY stream
         """
 
+    private static let wrongEntries = """
+        SELECT record_index.stream, count(*) FROM record_index JOIN record ON record.id = record_index.record
+        WHERE record.stream != record_index.stream OR record.position != record_index.position
+            OR record.position + record.units != record_index.end
+        GROUP BY record_index.stream
+        """
+
+    private static let purgedAlive = """
+        SELECT name, id FROM stream WHERE id IN (SELECT stream FROM purge WHERE below = 9223372036854775807)
+        """
+
+    private static let garbageInUse = """
+        SELECT key, stream FROM (
+            SELECT printf('%02x/%d-%d-%d', stream & 255, stream, start, end) AS key, stream FROM segment)
+        WHERE key IN (SELECT key FROM garbage)
+        """
+
     private static let lostEntries = """
         SELECT stream, count(*) FROM record
         WHERE id <= (SELECT indexed_through FROM log_state) AND NOT EXISTS (
@@ -68,6 +85,24 @@ struct ReferenceVerification {
             Finding(
                 subject: "stream number \(row.int(0))", what: "has lost \(row.int(1)) records",
                 mend: Finding.restore)
+        }
+        try each(ReferenceVerification.wrongEntries, observer) { row in
+            Finding(
+                subject: "stream number \(row.int(0))",
+                what: "has \(row.int(1)) index entries that lead elsewhere",
+                mend: Finding.restore)
+        }
+        try each(ReferenceVerification.purgedAlive, observer) { row in
+            Finding(
+                subject: "stream \(row.text(0))", what: "is there, and is to be purged",
+                mend: ReferenceVerification.statement(
+                    "DELETE FROM purge WHERE stream = \(row.int(1)) AND below = \(Int64.max)", files))
+        }
+        try each(ReferenceVerification.garbageInUse, observer) { row in
+            Finding(
+                subject: "segment \(row.text(0))", what: "is in use, and its file is to be removed",
+                mend: ReferenceVerification.statement(
+                    "DELETE FROM garbage WHERE key = '\(row.text(0))'", files))
         }
         try each(ReferenceVerification.lostEntries, observer) { row in
             Finding(

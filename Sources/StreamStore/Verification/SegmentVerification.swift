@@ -3,15 +3,13 @@ import StreamProtocol
 /// Reads whole segments, and looks at whether their messages end where the log says.
 struct SegmentVerification {
     private let files: StoreFiles
-    private let segments: SegmentIndex
-    private let streamOf: SQLiteStatement
+    private let rowOf: SQLiteStatement
 
     init(_ log: SQLiteConnection, _ files: StoreFiles) throws(StoreError) {
         self.files = files
-        segments = try SegmentIndex(log)
-        streamOf = try log.prepare(
+        rowOf = try log.prepare(
             """
-            SELECT name, content_type FROM stream JOIN segment ON segment.stream = stream.id WHERE segment.id = ?1
+            SELECT name, content_type, ends FROM stream JOIN segment ON segment.stream = stream.id WHERE segment.id = ?1
             """)
     }
 
@@ -19,21 +17,26 @@ struct SegmentVerification {
     ///
     /// - Parameter finding: makes a finding of what is wrong with the file.
     func verify(_ segment: Segment, finding: (String) -> Finding) throws(StoreError) -> Finding? {
-        streamOf.bind(1, segment.id)
-        // It may have been merged or given up since the log was looked at.
-        guard try streamOf.step() else { return try files.segments.damage(of: segment).map(finding) }
-        let stream = streamOf.text(0)
-        let isJSON = MediaType(contentType: streamOf.text(1)).isJSON
-        streamOf.reset()
-        guard isJSON else { return try files.segments.damage(of: segment).map(finding) }
+        guard let (stream, ends) = try row(of: segment) else {
+            return try files.segments.damage(of: segment).map(finding)
+        }
         var found: Finding?
         guard let content = try files.segments.readWhole(segment, { found = finding($0) }) else {
             return found
         }
-        return MessageEnds.damage(content, try segments.ends(of: segment).offsets.map { Int($0) }).map {
-            damage in
+        return MessageEnds.damage(content, ends.map { Int($0) }).map { damage in
             Finding(stream: stream, "segment \(segment.key) \(damage)")
         }
+    }
+
+    /// The stream's name, and where the messages end; nil when it is no JSON stream, or when the segment was merged or given
+    /// up since the log was looked at.
+    private func row(of segment: Segment) throws(StoreError) -> (String, [UInt32])? {
+        rowOf.bind(1, segment.id)
+        guard try rowOf.step() else { return nil }
+        defer { rowOf.reset() }
+        guard MediaType(contentType: rowOf.text(1)).isJSON else { return nil }
+        return (rowOf.text(0), SegmentEnds(bytes: rowOf.blob(2)).offsets)
     }
 }
 
@@ -43,10 +46,18 @@ enum MessageEnds {
 
     /// Whether an array is not just the messages that end in some places; nil: it is.
     static func damage(_ array: [UInt8], _ ends: [Int]) -> String? {
-        guard let messages = JSONMessages(body: array),
-            array.dropFirst().dropLast().elementsEqual(messages.payload)
-        else { return "is not JSON as it was stored" }
-        // The array's opening bracket comes first.
-        return messages.ends.elementsEqual(ends.lazy.map { $0 - 1 }) ? nil : unfit
+        guard array.first == UInt8(ascii: "["), array.last == UInt8(ascii: "]"), ends.last == array.count - 1
+        else {
+            return unfit
+        }
+        var start = 1
+        for end in ends {
+            // One by one: as elements of an array they may be nested one level deeper than a body.
+            guard start < end, end < array.count, JSONMessages(body: Array(array[start..<end])) != nil,
+                array[end] == UInt8(ascii: ",") || end == array.count - 1
+            else { return unfit }
+            start = end + 1
+        }
+        return nil
     }
 }

@@ -48,6 +48,11 @@ public struct Verification {
             }, progress: observer.progress)
         if isBackup {
             try verifyBackup(observer, &summary)
+        } else if DurableFile.exists(files.restoring) {
+            observer.found(
+                Finding(
+                    subject: files.restoring, what: "tells of a restore that was cut off",
+                    mend: "durable-streams restore BACKUP --data-dir \(Finding.quoted(folder))"))
         } else {
             try Backup.require(files)
             try verifyData(observer, &summary)
@@ -65,12 +70,13 @@ public struct Verification {
         let isIdle = chores.tryLock()
         if isIdle { chores.unlock() }
         let found = try SegmentFileList(files.segments.storage)
-        let log = try Schema.openForReading(files)
-        _ = try Schema.checkedVersion(log, files)
-        try log.execute("BEGIN")
+        let log: SQLiteConnection
         let segments: [Segment]
         let orphans: [String]
         do throws(StoreError) {
+            log = try Schema.openForReading(files)
+            try Schema.requireCurrent(log, files)
+            try log.execute("BEGIN")
             segments = try verifyLog(log, observer, &summary)
             orphans = try found.orphans(log, segments)
             try log.execute("COMMIT")
@@ -89,8 +95,8 @@ public struct Verification {
     private func verifyBackup(_ observer: WorkObserver, _ summary: inout Summary) throws(StoreError) {
         let backup = BackupFiles(folder: folder)
         // Where no lock can be made, on a disk that takes no writes, nobody makes a backup either.
-        let lock = try? FileLock(path: backup.lock)
-        guard lock?.tryLock() != false else {
+        let lock = try? FileLock(path: backup.lock, creates: false)
+        guard lock?.tryLock(isShared: true) != false else {
             throw StoreError(kind: .inUse, "\(folder): a backup is being made there")
         }
         let again = "durable-streams backup \(Finding.quoted(folder))"
@@ -107,6 +113,7 @@ public struct Verification {
         }
         let found = try SegmentFileList(files.segments.storage)
         let log = try HotLogCopy.open(files)
+        try Schema.requireCurrent(log, files)
         let segments = try verifyLog(log, observer, &summary)
         if !isCutOff {
             for key in try found.orphans(log, segments) {

@@ -127,7 +127,9 @@ struct SegmentWork {
                     failure = error
                 }
             }
-            if case .some(let time) = try retain(stream, collects: true) { next.updateValue(time, forKey: stream) }
+            if case .some(let time) = try retain(stream, collects: true) {
+                next.updateValue(time, forKey: stream)
+            }
         }
         if !next.isEmpty {
             try committer.perform { [next] (session) throws(StoreError) in

@@ -31,6 +31,10 @@ class Baseline:
     def url(self):
         return f"http://127.0.0.1:{self.port}"
 
+    def place_of(self, path):
+        """The file that is served at a path."""
+        return os.path.join(self.static, path.removeprefix(STATIC))
+
     def serve_file(self, name, content):
         """Put a static file up; its path. Its answer has been checked."""
         with open(os.path.join(self.static, name), "wb") as file:

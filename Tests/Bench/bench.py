@@ -3,7 +3,8 @@
 
 It starts the stack in a temporary folder on a free port of the loopback interface, and beside it an nginx
 with a FastCGI responder that only answers 204 and with static files. Each figure is taken on both in turn,
-several times; the table shows the medians. Needs nginx, wrk and the release build.
+several times; the table shows the medians. Some figures have another baseline, which their names tell: the same
+server without what is looked at, or the bytes themselves. Needs nginx, wrk and the release build.
 
 The exit status is 0 when all was measured (whether or not each reach was met), 1 when a figure can't be
 believed (wrong answers, missing deliveries), 2 when the benchmark could not run.

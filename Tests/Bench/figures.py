@@ -5,10 +5,14 @@ import os
 import shutil
 
 import baseline as baselines
+import figures_backup
 import figures_forks
 import figures_purge
 import figures_replay
 import figures_requests
+import figures_rotation
+import figures_scale
+import figures_space
 import stack as stacks
 from load import compare
 from processes import BenchError
@@ -18,6 +22,7 @@ from report import Row
 PLAN = (
     ("default", {}, (figures_requests.appends, figures_requests.catch_up_miss, figures_requests.live,
                      figures_replay.replay)),
+    ("replay", {}, (figures_replay.replay_many, figures_replay.replay_cold)),
     # Segments would take over what is to come out of the cache.
     ("hot", {"DS_SEGMENT_MAX_BYTES": "1GiB"}, (figures_requests.catch_up_hit,)),
     ("small", {"DS_SEGMENT_MAX_BYTES": "1GiB", "DS_READ_CHUNK_BYTES": str(64 * 1024)},
@@ -25,9 +30,11 @@ PLAN = (
     ("forks", {}, (figures_forks.fork_creation, figures_forks.fork_chains)),
 )
 # Servers whose memory counts: the others get bodies of 16 MiB, several of which are in hand at a time.
-WATCHED = ("default", "hot", "small")
-# Figures for which each round starts a server of its own.
-ALONE = (figures_purge.purge_one, figures_purge.purge_expired)
+WATCHED = ("default", "replay", "hot", "small")
+# Figures that start servers of their own.
+ALONE = (figures_purge.purge_one, figures_purge.purge_expired, figures_rotation.append_during_rotation,
+         figures_scale.append_to_many_streams, figures_scale.append_to_long_stream, figures_space.disk_space,
+         figures_backup.backup)
 
 
 def name_of(figure):

@@ -1,7 +1,6 @@
 """The p99 of appends while other streams are purged, beside the same without a purge.
 
-Appends go out at a fixed rate, and each is measured from the moment at which it was due, so a pause of the
-server counts for all appends that it holds up. Each round has a server of its own and takes both: first
+Appends go out at a fixed rate (see steady.py). Each round has a server of its own and takes both: first
 the window without a purge, with all data in place, then the one with it. That one ends when the purge
 does, its giving back of space included, so no append in it goes without.
 """
@@ -11,19 +10,14 @@ import shutil
 import statistics
 import time
 
-from load import Load, append_steadily, drive, size
+from load import Load, drive, size
 from processes import BenchError
 from report import Row
+from steady import CONNECTIONS, STREAMS, append, judge
 from store import Cleaning, Store
 
-RATE = 5000
-CONNECTIONS = 64
-STREAMS = 100
-APPEND_BYTES = 256
 ROUNDS = 2
 EXPIRING_BYTES = 256
-# A window with fewer appends has too few beyond its p99.
-FEWEST = 1000
 # Seconds of a window with a purge, at most: files of deleted streams go five seconds later than their rows.
 LONGEST = 30
 # How much of a window may be left over when the purge has ended.
@@ -98,28 +92,12 @@ def compare_p99(bench, name, prepare):
             append(bench, stack, paths, 1)
             if store.has_backlog():
                 raise BenchError("something is purged before the purge was to begin")
-            quiet.append(measure(bench, "without a purge", append(bench, stack, paths, window(bench)), faults))
+            outcome = append(bench, stack, paths, window(bench))
+            quiet.append(judge(bench, "without a purge", outcome, faults)["p99_us"])
             begin()
             purging.append(measure_purge(bench, stack, store, paths, faults))
     value, baseline = (statistics.median(each) / 1000 for each in (purging, quiet))
     bench.add(Row(name, value, "ms", baseline, 2, "; ".join(faults), at_most=True))
-
-
-def append(bench, stack, paths, seconds, goes_on=lambda: True):
-    """Appends at the fixed rate: the result, and what is wrong with it."""
-    return append_steadily(bench.binaries, stack, paths, CONNECTIONS, RATE, APPEND_BYTES, seconds, goes_on)
-
-
-def measure(bench, what, outcome, faults):
-    """The p99 of one window, in microseconds."""
-    result, fault = outcome
-    faults += filter(None, [fault])
-    latencies = " ".join(f"{key.removesuffix('_us')} {value / 1000:.1f}"
-                         for key, value in result.items() if key.endswith("_us") and value is not None)
-    bench.tell(f"{what}: {result['answered']} appends in {result['seconds']:.1f} s, ms: {latencies}")
-    if result["answered"] < FEWEST:
-        raise BenchError(f"{what}: {result['answered']} appends are too few for a p99, and {FEWEST} are needed")
-    return result["p99_us"]
 
 
 def measure_purge(bench, stack, store, paths, faults):
@@ -133,4 +111,4 @@ def measure_purge(bench, stack, store, paths, faults):
     if before == 0 or idle > IDLE_SHARE * length:
         raise BenchError(f"the purge went on for {length - idle:.1f} s of a window of {length:.1f} s: "
                          "it needs more to purge (--purge-bytes)")
-    return measure(bench, "with a purge", outcome, faults)
+    return judge(bench, "with a purge", outcome, faults)["p99_us"]

@@ -2,10 +2,11 @@
 --
 -- wrk ... -s load.lua URL -- METHOD BODY_BYTES HEADERS PATH [PATH ...]
 --
--- HEADERS are lines "Name: value" of every request, and may be empty. The requests of each thread go round the
--- paths; in a single path, `*` stands for something else in each. The answers to GET are counted as errors from
--- 400 on; of all other methods each status is counted, which makes wrk copy the answer's body and so suits small
--- ones.
+-- HEADERS are lines "Name: value" of every request, and may be empty; with the content type application/json the
+-- body is one string. The requests of each thread go round the paths; in a single path, `*` stands for something
+-- else in each, `{N}` for a random number from 1 to N, and `{N+}` for N, N + 1 and so on, in each thread. The answers
+-- to GET are counted as errors from 400 on; of all other methods each status is counted, which makes wrk copy the
+-- answer's body and so suits small ones.
 
 local threads = {}
 
@@ -27,12 +28,28 @@ function init(arguments)
   for name, value in arguments[3]:gmatch("([^:\n]+): ([^\n]+)") do
     headers[name] = value
   end
+  if body and headers["Content-Type"] == "application/json" then
+    body = '"' .. body:sub(1, size - 2) .. '"'
+  end
 
   local requests = {}
   for index = 4, #arguments do
     table.insert(requests, wrk.format(method, arguments[index], headers, body))
   end
-  if #requests == 1 and arguments[4]:find("*", 1, true) then
+  local count, upwards = arguments[4]:match("{(%d+)(%+?)}")
+  if #requests == 1 and count then
+    -- The path changes nothing but itself in a request.
+    local before, after = requests[1]:match("^(.-){%d+%+?}(.*)$")
+    local highest, last = tonumber(count), tonumber(count) - 1
+    math.randomseed(os.time() * 2 + number)
+    request = function()
+      if upwards == "" then
+        return before .. math.random(highest) .. after
+      end
+      last = last + 1
+      return before .. last .. after
+    end
+  elseif #requests == 1 and arguments[4]:find("*", 1, true) then
     local before, after = arguments[4]:match("^(.*)%*(.*)$")
     local sent = 0
     request = function()

@@ -1,10 +1,12 @@
-"""Driving load: wrk for requests, bench-sse for subscribers."""
+"""Driving load: wrk for requests, bench-append for a fixed rate of appends, bench-sse for subscribers."""
 
 import dataclasses
+import http.client
 import itertools
 import json
 import os
 import statistics
+import time
 
 from processes import BenchError, output_of, request
 
@@ -16,7 +18,8 @@ RUNS = itertools.count(1)
 class Load:
     """The same requests for both sides of a comparison.
 
-    In a path that stands alone, `*` stands for something else in each request of all runs.
+    In a path that stands alone, `*` stands for something else in each request of all runs, `{N}` for a random number
+    from 1 to N, and `{N+}` for N, N + 1 and so on, which needs a single thread.
     """
 
     method: str
@@ -24,6 +27,7 @@ class Load:
     connections: int
     body_bytes: int = 0
     headers: dict = dataclasses.field(default_factory=dict)
+    threads: int = 2
 
 
 @dataclasses.dataclass
@@ -61,7 +65,7 @@ def drive(url, load, seconds):
     headers = "\n".join(f"{name}: {value}" for name, value in load.headers.items())
     paths = [path.replace("*", f"{next(RUNS)}-*") if "*" in path else path for path in load.paths]
     command = [
-        "wrk", f"--threads={min(2, load.connections)}", f"--connections={load.connections}",
+        "wrk", f"--threads={min(load.threads, load.connections)}", f"--connections={load.connections}",
         f"--duration={seconds}s", "--timeout=10s", f"--script={HERE}/load.lua", url, "--",
         load.method, str(load.body_bytes), headers, *paths]
     status, out, err = output_of(command, seconds + 30)
@@ -77,13 +81,13 @@ def drive(url, load, seconds):
 def compare(sides, rounds, seconds):
     """Run each (url, load) of `sides` in turn, again and again, forwards and backwards so that neither has
     the better place; a summed-up outcome for each, whose rate is the median of its rounds. A short run of
-    each goes first and counts for its errors only."""
+    each goes first and counts for its errors only. A load may be a function, which then makes one for each run."""
     totals = [Outcome() for _ in sides]
     rates = [[] for _ in sides]
     for turn in range(rounds + 1):
         order = list(enumerate(sides))
         for index, (url, load) in order if turn % 2 else reversed(order):
-            outcome = drive(url, load, seconds if turn else 1)
+            outcome = drive(url, load() if callable(load) else load, seconds if turn else 1)
             totals[index].add(outcome)
             if turn:
                 rates[index].append(outcome.rate)
@@ -114,6 +118,26 @@ def deliver(binaries, url, subscribers, appends, rate, size):
     if status not in (0, 1) or not out:
         raise BenchError(f"bench-sse failed: {err.strip()}")
     return json.loads(out), err.strip()
+
+
+def read_through(port: int, paths: list[str]) -> tuple[int, float]:
+    """Read these paths one after another, once, on one connection: bytes and seconds."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    total, block = 0, bytearray(1 << 20)
+    begin = time.monotonic()
+    try:
+        for path in paths:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            if answer.status != 200:
+                raise BenchError(f"GET {path} was answered with {answer.status}")
+            while count := answer.readinto(block):
+                total += count
+        return total, time.monotonic() - begin
+    except (OSError, http.client.HTTPException) as error:
+        raise BenchError(f"GET {path}: {error!r}") from None
+    finally:
+        connection.close()
 
 
 def cache_state(server, path, expected=200):

@@ -57,6 +57,33 @@ class Store:
             quiet = 0 if busy else quiet + 1
             time.sleep(0.2)
 
+    def settle(self, seconds=400, shrinking=120):
+        """Until rotation is over, and the database keeps its length: the space of what has moved is given back.
+        Whether it does so after `shrinking` seconds more."""
+        self.wait_for_rotation(seconds)
+        deadline = time.monotonic() + shrinking
+        pages, since = self.pages(), time.monotonic()
+        # Scattered free pages are looked at once a second, and twice before everything is written anew.
+        while time.monotonic() < since + 5:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.2)
+            if (now := self.pages()) != pages:
+                pages, since = now, time.monotonic()
+        return True
+
+    def stored(self):
+        """Units of all streams, none of which is a fork: bytes, or messages of JSON streams."""
+        # A record whose content a segment has taken over may be there still.
+        return self.value("""
+            SELECT (SELECT coalesce(sum(end - start), 0) FROM segment)
+                 + (SELECT coalesce(sum(units), 0) FROM record WHERE position >= coalesce(
+                    (SELECT end FROM segment WHERE segment.stream = record.stream ORDER BY start DESC LIMIT 1), 0))""")
+
+    def rotated(self):
+        """Messages (appends of a byte stream) that segments hold."""
+        return self.value("SELECT coalesce(sum(appends), 0) FROM segment")
+
     def pages(self):
         """The length of the database in pages; it shrinks while space is given back."""
         return self.value("PRAGMA page_count")

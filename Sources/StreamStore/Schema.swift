@@ -121,7 +121,9 @@ enum Schema {
         try connection.execute("PRAGMA synchronous = FULL")
         // Checkpoints run off the commit path, in `Checkpointer`.
         try connection.execute("PRAGMA wal_autocheckpoint = 0")
-        try connection.execute("PRAGMA cache_size = -8192")
+        // 24 MiB: of a million streams the upper levels of the indexes, and a part of the rest. With 8 MiB, appends to as
+        // many ran at 0.76 of those to a hundred; with this, at 0.85.
+        try connection.execute("PRAGMA cache_size = -24576")
         let found = try checkedVersion(connection, files)
         if found < version {
             try migrate(connection)

@@ -4,8 +4,10 @@ extension WriteSession {
     func takesRoom(for body: PreparedBody) -> Bool {
         guard room < .max else { return true }
         // Once in the log, once in the database.
-        room -= 2 * Int64(body.weight)
-        return room >= 0
+        let needed = 2 * Int64(body.weight)
+        guard room >= needed else { return false }
+        room -= needed
+        return true
     }
 
     /// Finds out how much may come in, once for all members of a group.

@@ -164,17 +164,15 @@ public final class Chores: Sendable {
         guard pace.isDue else { return false }
         var outcome = WriteSession.VacuumOutcome.done
         let goesOn = try steps { () throws(StoreError) in
-            outcome = try committer.perform { (session) throws(StoreError) in
-                try session.vacuum(microseconds: Chores.stepTime)
+            let newest: Int64
+            (outcome, newest) = try committer.perform { (session) throws(StoreError) in
+                (try session.vacuum(microseconds: Chores.stepTime), try session.newestRecord())
             }
-            guard case .goesOn = outcome else { return false }
-            TestPoint.vacuumCommitted.reached()
-            return true
+            if outcome != .done { TestPoint.vacuumCommitted.reached() }
+            guard case .scattered(let isSmall) = outcome else { return outcome == .goesOn }
+            return pace.isQuiet(newest: newest) && !isSmall
         }
-        if case .scattered(let isSmall) = outcome {
-            let newest = try committer.perform { (session) throws(StoreError) in try session.newestRecord() }
-            if pace.isQuiet(newest: newest), isSmall { try checkpointer.compact() }
-        }
+        if case .scattered(isSmall: true) = outcome, pace.isQuiet { try checkpointer.compact() }
         return goesOn
     }
 
@@ -192,20 +190,24 @@ public final class Chores: Sendable {
 
 /// When scattered free pages are looked at again, and whether so little is written that nobody minds a pause.
 private struct VacuumPace {
-    private var next = MonotonicInstant.now
+    private var nextLook = MonotonicInstant.now
     private var newest: Int64 = .min
+    /// Whether few records came between the last two looks.
+    private(set) var isQuiet = false
 
     /// Microseconds between two looks.
     private static let interval: Int64 = 1_000_000
-    /// Most records between two looks at which a pause is allowed.
+    /// Most records between two looks in quiet times.
     private static let quiet: Int64 = 200
 
-    var isDue: Bool { next <= MonotonicInstant.now }
+    var isDue: Bool { isQuiet || nextLook <= MonotonicInstant.now }
 
-    /// Whether few records came since the last look.
+    /// Looks, when it is time to.
     mutating func isQuiet(newest now: Int64) -> Bool {
-        defer { newest = now }
-        next = MonotonicInstant.now + VacuumPace.interval
-        return newest != .min && now - newest <= VacuumPace.quiet
+        guard nextLook <= MonotonicInstant.now else { return isQuiet }
+        isQuiet = newest != .min && now - newest <= VacuumPace.quiet
+        newest = now
+        nextLook = MonotonicInstant.now + VacuumPace.interval
+        return isQuiet
     }
 }

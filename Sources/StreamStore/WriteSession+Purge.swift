@@ -143,16 +143,16 @@ extension WriteSession {
     private static let compactPages: Int64 = 4_096
     /// Pages that a step takes off at least, unless they lie scattered. To find a given page in the list of free ones,
     /// SQLite reads the list; what was freed last, usually the end of the file, it finds at once, but anything else
-    /// after up to milliseconds.
+    /// only behind all of the list: 0.3 ms in one of 140,000 pages.
     private static let fewestPages = 4
 
     /// What a step of the vacuum has found.
-    public enum VacuumOutcome: Sendable {
+    public enum VacuumOutcome: Equatable, Sendable {
         /// Few free pages are left.
         case done
         /// There is more to take off.
         case goesOn
-        /// The free pages lie scattered; writing everything anew is cheaper, if little is in use.
+        /// There is more, which lies scattered; where little is in use, writing all of that anew is cheaper.
         case scattered(isSmall: Bool)
     }
 

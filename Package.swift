@@ -32,6 +32,8 @@ let package = Package(
             name: "CFastCGI", pkgConfig: "fcgi", providers: [.apt(["libfcgi-dev"])]),
         .systemLibrary(
             name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
+        .systemLibrary(
+            name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CLinux"),
 
         // Layers, lowest first. ARCHITECTURE.md says who may import whom.
@@ -42,7 +44,10 @@ let package = Package(
         .target(
             name: "WakeChannel", dependencies: ["StreamStore", "CLinux"], swiftSettings: strict),
         .target(
-            name: "StreamService", dependencies: ["StreamProtocol", "StreamStore"],
+            name: "StreamAccess", dependencies: ["StreamProtocol", "StreamStore", "CCrypto"],
+            swiftSettings: strict),
+        .target(
+            name: "StreamService", dependencies: ["StreamProtocol", "StreamStore", "StreamAccess"],
             swiftSettings: strict),
         .target(
             name: "ServerSettings",
@@ -74,7 +79,7 @@ let package = Package(
         .target(
             name: "ServerProcess",
             dependencies: [
-                "ServerSettings", "StreamProtocol", "StreamStore", "StreamService", "CLinux",
+                "ServerSettings", "StreamProtocol", "StreamStore", "StreamAccess", "StreamService", "CLinux",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
@@ -83,7 +88,7 @@ let package = Package(
         .executableTarget(
             name: "durable-streams",
             dependencies: [
-                "ServerSettings", "StreamStore", "Supervision",
+                "ServerSettings", "StreamProtocol", "StreamStore", "StreamAccess", "Supervision",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -135,6 +140,10 @@ let package = Package(
         .testTarget(
             name: "StreamServiceTests",
             dependencies: ["StreamService", "StreamStore", "StreamProtocol", "TestStore"],
+            swiftSettings: strict),
+        .testTarget(
+            name: "StreamAccessTests",
+            dependencies: ["StreamAccess", "StreamStore", "StreamProtocol", "TestStore"],
             swiftSettings: strict),
         .testTarget(
             name: "ServerSettingsTests", dependencies: ["ServerSettings", "Supervision"],

@@ -171,6 +171,7 @@ enum StatusLine {
         case 204: " No Content\r\n"
         case 304: " Not Modified\r\n"
         case 400: " Bad Request\r\n"
+        case 401: " Unauthorized\r\n"
         case 403: " Forbidden\r\n"
         case 404: " Not Found\r\n"
         case 405: " Method Not Allowed\r\n"

@@ -5,10 +5,6 @@ import StreamService
 
 /// Reads a request from the parameters that nginx sends (nginx/durable-streams-server.conf).
 enum FastCGIRequest {
-    /// Limits of PROTOCOL section 13.3, in bytes.
-    private static let maximumHeader = 8_192
-    private static let maximumHeaders = 32_768
-
     static func read(_ connection: FastCGIConnection, maximumBody: Int) -> ServiceRequest {
         var method = Method.other
         var target = ""
@@ -21,6 +17,7 @@ enum FastCGIRequest {
         var tooLarge = false
         var mayBeStored = true
         var takesFiles = false
+        var asksForVerdict = false
 
         var entry = connection.parameters
         while let pointer = entry?.pointee {
@@ -34,7 +31,7 @@ enum FastCGIRequest {
             let value = UnsafeBufferPointer(rebasing: bytes[(mark + 1)...])
             if begins(name, with: "HTTP_") {
                 headerBytes += bytes.count
-                if value.count > maximumHeader { tooLarge = true }
+                if value.count > ServiceRequest.maximumHeader { tooLarge = true }
                 guard let field = field(named: name) else { continue }
                 // nginx strips the client's own conditions from what it may cache; this one is the
                 // cache's question about its copy.
@@ -53,17 +50,22 @@ enum FastCGIRequest {
                 contentLength = number(value)
             } else if equals(name, "REQUEST_SCHEME") {
                 if equals(value, "https") { scheme = "https" }
+            } else if equals(name, "DS_ORIGIN") {
+                if !value.isEmpty { headers.add(.origin, text(value)) }
             } else if equals(name, "DS_UNCACHED") {
                 mayBeStored = equals(value, "0")
             } else if equals(name, "DS_TAKES_FILES") {
                 takesFiles = equals(value, "1")
+            } else if equals(name, "DS_VERDICT") {
+                asksForVerdict = equals(value, "1")
             } else if equals(name, "DS_IF_NONE_MATCH") {
                 clientEntityTags = text(value)
             }
         }
         if let clientEntityTags, !clientEntityTags.isEmpty { headers.add(.ifNoneMatch, clientEntityTags) }
 
-        var rejection: ServiceError? = tooLarge || headerBytes > maximumHeaders ? .headersTooLarge : nil
+        var rejection: ServiceError? =
+            tooLarge || headerBytes > ServiceRequest.maximumHeaders ? .headersTooLarge : nil
         var body: [UInt8] = []
         if contentLength > maximumBody {
             rejection = .bodyTooLarge
@@ -80,13 +82,15 @@ enum FastCGIRequest {
             method: method, target: RequestTarget(raw: target), headers: headers, body: body, scheme: scheme,
             cacheEntityTag: cacheEntityTag, mayBeStored: mayBeStored, rejection: rejection)
         request.takesFiles = takesFiles
+        request.asksForVerdict = asksForVerdict
         return request
     }
 
     private static let fields: [(name: StaticString, field: HeaderField)] = [
         ("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", .accessControlRequestHeaders),
         ("HTTP_AUTHORIZATION", .authorization), ("HTTP_CONTENT_ENCODING", .contentEncoding),
-        ("HTTP_HOST", .host), ("HTTP_IF_NONE_MATCH", .ifNoneMatch), ("HTTP_PRODUCER_EPOCH", .producerEpoch),
+        ("HTTP_HOST", .host), ("HTTP_IF_NONE_MATCH", .ifNoneMatch),
+        ("HTTP_PRODUCER_EPOCH", .producerEpoch),
         ("HTTP_PRODUCER_ID", .producerID), ("HTTP_PRODUCER_SEQ", .producerSequence),
         ("HTTP_STREAM_CLOSED", .streamClosed), ("HTTP_STREAM_EXPIRES_AT", .streamExpiresAt),
         ("HTTP_STREAM_FORK_OFFSET", .streamForkOffset), ("HTTP_STREAM_FORK_SUB_OFFSET", .streamForkSubOffset),

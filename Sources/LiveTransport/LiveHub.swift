@@ -49,12 +49,20 @@ final class LiveHub: @unchecked Sendable {
         return pool.run(on: loop) { reader in reads.open(request, reader: reader) }
     }
 
+    /// The earlier of a time and the end of a token (milliseconds since 1970).
+    func end(_ time: NIODeadline, atMost expires: Int64?) -> NIODeadline {
+        guard let expires else { return time }
+        return min(time, .now() + .milliseconds(max(0, expires - reads.now)))
+    }
+
     // MARK: Long-polls
 
     func add(_ waiter: PollWaiter) {
         let id = waiter.poll.state.id
         watch(waiter.poll.state).polls[ObjectIdentifier(waiter)] = waiter
-        waiter.timeout = loop.assumeIsolated().scheduleTask(in: options.longPollTimeout) { [self] in
+        waiter.timeout = loop.assumeIsolated().scheduleTask(
+            deadline: end(.now() + options.longPollTimeout, atMost: waiter.poll.expires)
+        ) { [self] in
             finish(waiter, reads.timeout(waiter.poll))
         }
         // The last look comes behind the registration, or an append between the two would be missed.
@@ -196,6 +204,11 @@ final class LiveHub: @unchecked Sendable {
         var found: [EventStream.Key: Found] = [:]
         let now = reads.now
         for subscriber in Array(subscribers) {
+            // The tick that ends it may be half a second away.
+            if let expires = subscriber.stream.expires, now >= expires {
+                end(subscriber)
+                continue
+            }
             guard subscriber.phase == .idle else {
                 subscriber.missedChange = true
                 continue

@@ -41,7 +41,11 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         context.fireChannelInactive()
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // nginx passes on what the parser takes for no HTTP, such as control characters in a header.
+        if error is HTTPParserError, !isBusy { respond(ServiceResponse(.malformed), context) }
+        context.close(promise: nil)
+    }
 
     private func serve(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         let channel = context.channel
@@ -93,7 +97,8 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         let jitter = TimeAmount.nanoseconds(
             Int64.random(in: 0...max(0, hub.options.maximumJitter.nanoseconds)))
         let subscriber = EventSubscriber(
-            stream, channel: channel, now: now, endsAt: now + hub.options.eventLifetime + jitter)
+            stream, channel: channel, now: now,
+            endsAt: hub.end(now + hub.options.eventLifetime + jitter, atMost: stream.expires))
         let pipeline = channel.pipeline.syncOperations
         pipeline.removeHandler(decoder).assumeIsolated().whenComplete { [self] _ in
             pipeline.removeHandler(context: context).assumeIsolated().whenComplete { [self] _ in
@@ -111,12 +116,16 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private static func request(_ head: HTTPRequestHead) -> ServiceRequest {
         var headers = RequestHeaders()
-        for field in [HeaderField.authorization, .ifNoneMatch] {
+        for field in [HeaderField.authorization, .ifNoneMatch, .origin] {
             for value in head.headers[field.name] { headers.add(field, value) }
         }
+        let lengths = head.headers.map { $0.name.utf8.count + $0.value.utf8.count }
+        let isTooLarge =
+            head.headers.contains { $0.value.utf8.count > ServiceRequest.maximumHeader }
+            || lengths.reduce(0, +) > ServiceRequest.maximumHeaders
         return ServiceRequest(
             method: head.method == .GET ? .get : .other, target: RequestTarget(raw: head.uri),
-            headers: headers)
+            headers: headers, rejection: isTooLarge ? .headersTooLarge : nil)
     }
 
     private static func statusLine(_ response: ServiceResponse, in allocator: ByteBufferAllocator)

@@ -2,6 +2,7 @@ import CLinux
 import Glibc
 import Logging
 import ServerSettings
+import StreamAccess
 import StreamService
 import StreamStore
 
@@ -80,22 +81,42 @@ public struct ServerProcess: Sendable {
             messages: Int64(settings.retentionMessages))
     }
 
+    /// Who may do what, by the registry of projects. The store must have been opened for writing before.
+    public func openAccess() throws(StoreError) -> AccessControl {
+        let key: SecretsKey
+        do throws(AccessError) {
+            key = try SecretsKey.load(path: files.secretsKey)
+        } catch {
+            fail(78, error.description)
+        }
+        let mode: AccessMode =
+            switch settings.auth {
+            case .none: .none
+            case .projectJWT: .projectJWT
+            case .delegate: .delegate
+            }
+        let registry = try ProjectRegistry(files, key: key) { [log] in log.error("\($0)") }
+        return AccessControl(mode: mode, registry: registry, key: key)
+    }
+
     /// The service over a committer.
-    public func makeService(_ committer: GroupCommitter) -> StreamService {
+    public func makeService(_ committer: GroupCommitter, _ access: AccessControl) -> StreamService {
         // The live process makes this socket itself, and only when it is ready.
         let wakeSocket = layout.wakeSocket
-        let (failures, space) = (failures, space)
+        let (failures, space, refusals) = (failures, space, RefusalLog(log))
         return StreamService(
             options: StreamService.Options(
                 maximumBody: settings.maxBodyBytes, readChunk: settings.readChunkBytes,
-                publicURL: settings.publicURL, retention: retention, clock: ServerProcess.milliseconds,
+                publicURL: settings.publicURL, retention: retention, access: access,
+                clock: ServerProcess.milliseconds, proxyClock: ServerProcess.unmovedMilliseconds,
                 othersAreReady: {
                     let descriptor = ds_connect_unix(wakeSocket)
                     guard descriptor >= 0 else { return false }
                     close(descriptor)
                     return true
                 },
-                hasRoomForCopies: { space.hasRoomForCopies }, failed: failures.report),
+                hasRoomForCopies: { space.hasRoomForCopies }, failed: failures.report,
+                refused: refusals.report),
             committer: committer)
     }
 
@@ -132,10 +153,13 @@ public struct ServerProcess: Sendable {
     }
 
     /// Milliseconds since 1970, as moved by a test.
-    public static func milliseconds() -> Int64 {
+    public static func milliseconds() -> Int64 { unmovedMilliseconds() + TestHooks.clockOffset }
+
+    /// Milliseconds since 1970, as nginx knows them.
+    public static func unmovedMilliseconds() -> Int64 {
         var time = timespec()
         clock_gettime(CLOCK_REALTIME, &time)
-        return Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000 + TestHooks.clockOffset
+        return Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000
     }
 
     private static var terminationSignals: sigset_t {

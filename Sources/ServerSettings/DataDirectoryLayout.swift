@@ -22,6 +22,11 @@ public struct DataDirectoryLayout: Sendable, Equatable {
     /// nginx's cache of catch-up reads.
     public var cacheDirectory: String { nginxDirectory + "/cache" }
 
+    /// What is for memory only, never for a disk: a private directory of its own in the system's tmpfs.
+    public var memoryDirectory: String { "/dev/shm/durable-streams-" + Self.fingerprint(of: dataDirectory) }
+    /// nginx's memory of who may read what, for a second.
+    public var verdictDirectory: String { memoryDirectory + "/verdicts" }
+
     /// The directory of the sockets: `run` in the data directory, or a private directory of its own under `/tmp`
     /// when the data directory's path is too long for a socket address.
     public var runDirectory: String {

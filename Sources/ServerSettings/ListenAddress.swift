@@ -35,6 +35,9 @@ public struct ListenAddress: Sendable, Equatable, CustomStringConvertible {
     /// True for an IPv6 address.
     public var isIPv6: Bool { host.contains(":") }
 
+    /// Whether only this machine can reach it (RFC 6890: 127.0.0.0/8 and ::1).
+    public var isLoopback: Bool { isIPv6 ? host == "::1" : host.hasPrefix("127.") }
+
     /// `host:port` with brackets around an IPv6 address: the form of URLs and of nginx's `listen`.
     public var description: String { isIPv6 ? "[\(host)]:\(port)" : "\(host):\(port)" }
 

@@ -15,6 +15,14 @@ enum PublicOrigin {
         return WholeNumber.parse(String(parts[1])).map { (1...65535).contains($0) } ?? false
     }
 
+    /// An origin with a path behind it, in bytes that need no quoting in nginx's configuration.
+    static func isEndpoint(_ text: String) -> Bool {
+        guard let mark = text.firstRange(of: "://") else { return false }
+        let slash = text[mark.upperBound...].firstIndex(of: "/") ?? text.endIndex
+        return isValid(String(text[..<slash]))
+            && text[slash...].utf8.allSatisfy { isHostByte($0) || "/_~".utf8.contains($0) }
+    }
+
     private static func isHostByte(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),

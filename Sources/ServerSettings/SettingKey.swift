@@ -107,6 +107,30 @@ public struct SettingKey: Sendable {
             "disk_high_water", .integer(\.diskHighWater, 1...100), default: "95", unit: "percent",
             reason: "use of the disk above which appends and creates get 507, before it is full; 100: off"),
         SettingKey(
+            "auth", .authMode(\.auth), default: "none", unit: "mode",
+            reason:
+                "who decides who may do what: none (everything is open), project-jwt (tokens signed with a project's secret), "
+                + "delegate (your own endpoint)"),
+        SettingKey(
+            "auth_delegate_url", .endpoint(\.authDelegateURL), default: "", unit: "URL",
+            reason: "the endpoint that nginx asks about each request with auth delegate"),
+        SettingKey(
+            "allow_open", .flag(\.allowOpen), default: "false", unit: "true or false",
+            reason: "lets a server with auth none listen where others can reach it"),
+        SettingKey(
+            "rate_per_address", .integer(\.ratePerAddress, 0...1_000_000), default: "0",
+            unit: "requests a second",
+            reason: "more from one client address gets 429, behind a burst of one second; 0: no limit"),
+        SettingKey(
+            "rate_per_project", .integer(\.ratePerProject, 0...1_000_000), default: "0",
+            unit: "requests a second", reason: "the same for one project"),
+        SettingKey(
+            "live_per_address", .integer(\.livePerAddress, 0...1_000_000), default: "0", unit: "readers",
+            reason: "long-polls and event streams at once from one client address; 0: no limit"),
+        SettingKey(
+            "live_per_project", .integer(\.livePerProject, 0...1_000_000), default: "0", unit: "readers",
+            reason: "the same for one project"),
+        SettingKey(
             "sweep_interval", .seconds(\.sweepInterval, 0.1...86400), default: "30", unit: "seconds",
             reason: "time between two rounds of chores such as removing expired streams"),
     ]

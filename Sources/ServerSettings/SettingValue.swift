@@ -60,6 +60,27 @@ struct SettingValue: Sendable {
             }, format: { $0 ?? "" })
     }
 
+    static func authMode(_ field: Field<AuthMode>) -> SettingValue {
+        SettingValue(
+            field, accepted: "one of " + AuthMode.allCases.map(\.rawValue).joined(separator: ", "),
+            parse: { AuthMode(rawValue: $0) }, format: { $0.rawValue })
+    }
+
+    static func flag(_ field: Field<Bool>) -> SettingValue {
+        SettingValue(
+            field, accepted: "true or false", parse: { $0 == "true" ? true : $0 == "false" ? false : nil },
+            format: { "\($0)" })
+    }
+
+    static func endpoint(_ field: Field<String?>) -> SettingValue {
+        SettingValue(
+            field, accepted: "a URL such as http://127.0.0.1:9000/check, without query, or nothing",
+            parse: { text -> String?? in
+                if text.isEmpty { return .some(nil) }
+                return PublicOrigin.isEndpoint(text) ? .some(text) : nil
+            }, format: { $0 ?? "" })
+    }
+
     static func logLevel(_ field: Field<LogLevel>) -> SettingValue {
         SettingValue(
             field, accepted: "one of " + LogLevel.allCases.map(\.rawValue).joined(separator: ", "),

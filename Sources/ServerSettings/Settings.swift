@@ -42,6 +42,20 @@ public struct Settings: Sendable, Equatable {
     public internal(set) var retentionMessages: Int
     /// Percent of the disk in use above which appends are refused, 1...100; 100: never.
     public internal(set) var diskHighWater: Int
+    /// Who decides who may do what.
+    public internal(set) var auth: AuthMode
+    /// The endpoint that nginx asks with ``AuthMode/delegate``.
+    public internal(set) var authDelegateURL: String?
+    /// Whether everybody may reach an open server.
+    public internal(set) var allowOpen: Bool
+    /// Requests a second from one client address; 0: no limit.
+    public internal(set) var ratePerAddress: Int
+    /// Requests a second to one project; 0: no limit.
+    public internal(set) var ratePerProject: Int
+    /// Concurrent live readers from one client address; 0: no limit.
+    public internal(set) var livePerAddress: Int
+    /// Concurrent live readers of one project; 0: no limit.
+    public internal(set) var livePerProject: Int
     /// Seconds between two rounds of chores such as expiry, 0.1...86400.
     public internal(set) var sweepInterval: Double
 
@@ -73,6 +87,12 @@ public struct Settings: Sendable, Equatable {
         retentionMessages = 0
         diskHighWater = 0
         sweepInterval = 0
+        auth = .none
+        allowOpen = false
+        ratePerAddress = 0
+        ratePerProject = 0
+        livePerAddress = 0
+        livePerProject = 0
     }
 
     /// Where the parts of ``dataDirectory`` are.

@@ -10,6 +10,9 @@ public enum SettingsError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The settings file can't be read or is not a YAML mapping.
     case badFile(path: String, origin: String, reason: String)
 
+    /// Settings that are each fine, and together are not.
+    case contradiction(String)
+
     /// The exit status of a process that can't load its settings: `EX_CONFIG` of sysexits.h.
     public static let exitStatus: Int32 = 78
 
@@ -25,6 +28,7 @@ public enum SettingsError: Error, Equatable, Sendable, CustomStringConvertible {
             "argument \(quoted(argument)): \(reason)"
         case .badFile(let path, let origin, let reason):
             "settings file \(quoted(path)) from \(origin): \(oneLine(reason))"
+        case .contradiction(let words): words
         }
     }
 

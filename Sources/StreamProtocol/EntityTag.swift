@@ -4,14 +4,17 @@ public enum EntityTag {
     ///
     /// - Parameters:
     ///   - instance: unique for each incarnation of a URL.
+    ///   - variant: tells answers apart that differ in more than their content.
     ///   - start: the token asked for; nil for the start of the stream, however it was spelled.
     ///   - end: the response's `Stream-Next-Offset`.
-    public static func text(instance: Int64, start: Offset?, end: Offset, reachesClosedTail: Bool) -> [UInt8]
-    {
+    public static func text(
+        instance: Int64, variant: String = "", start: Offset?, end: Offset, reachesClosedTail: Bool
+    ) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(96)
         bytes.append(UInt8(ascii: "\""))
         writeBase36(instance, to: &bytes)
+        bytes.append(contentsOf: variant.utf8)
         bytes.append(UInt8(ascii: ":"))
         if let start {
             start.write(to: &bytes)

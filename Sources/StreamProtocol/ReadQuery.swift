@@ -26,10 +26,7 @@ public struct ReadQuery: Equatable, Sendable {
     public init(_ query: String?) {
         guard let query, !query.isEmpty else { return }
         var seenMode = false
-        for parameter in query.utf8.split(separator: UInt8(ascii: "&")) {
-            let mark = parameter.firstIndex(of: UInt8(ascii: "=")) ?? parameter.endIndex
-            let name = ReadQuery.decode(parameter[..<mark])
-            let value = mark == parameter.endIndex ? [] : ReadQuery.decode(parameter[mark...].dropFirst())
+        for (name, value) in QueryParameters(query) {
             if name.elementsEqual("offset".utf8) {
                 offset = hasOffset ? nil : RequestedOffset(value: value)
                 hasOffset = true
@@ -44,28 +41,5 @@ public struct ReadQuery: Equatable, Sendable {
                 cursor = Cursor.parse(String(decoding: value, as: UTF8.self))
             }
         }
-    }
-
-    /// Percent-decoding with `+` as a space; a broken escape stays as it is and then matches nothing.
-    private static func decode(_ text: Substring.UTF8View) -> [UInt8] {
-        var output: [UInt8] = []
-        output.reserveCapacity(text.count)
-        var index = text.startIndex
-        while index < text.endIndex {
-            let byte = text[index]
-            index = text.index(after: index)
-            if byte == UInt8(ascii: "+") {
-                output.append(0x20)
-            } else if byte == UInt8(ascii: "%"),
-                let second = text.index(index, offsetBy: 1, limitedBy: text.endIndex),
-                second < text.endIndex, let high = hexDigit(text[index]), let low = hexDigit(text[second])
-            {
-                output.append(high << 4 | low)
-                index = text.index(after: second)
-            } else {
-                output.append(byte)
-            }
-        }
-        return output
     }
 }

@@ -11,6 +11,19 @@ public struct StreamName: Equatable, Hashable, Sendable {
 
     /// Takes the joined form, as the store keeps it.
     public init(text: String) { self.text = text }
+
+    /// What stands before the first slash.
+    public var project: String { String(text[..<slash]) }
+
+    /// What stands behind it.
+    public var path: String { String(text[slash...].dropFirst()) }
+
+    private var slash: String.Index { text.utf8.firstIndex(of: UInt8(ascii: "/")) ?? text.endIndex }
+
+    /// Whether a project may have a name: 1…64 letters, digits, `_`, `-`, `.` or `~`.
+    public static func isProjectName(_ name: some Collection<UInt8>) -> Bool {
+        (1...64).contains(name.count) && name.allSatisfy(isUnreserved)
+    }
 }
 
 /// Where a request path leads.
@@ -18,7 +31,9 @@ public enum Route: Equatable, Sendable {
     /// A stream.
     case stream(StreamName)
     /// The control API of a project: `__ds` or below it (PROTOCOL section 12).
-    case control
+    case control(project: String)
+    /// The list of a project's streams: `/v1/{project}/streams`.
+    case streams(project: String)
     /// `/healthz`: is the process alive?
     case health
     /// `/readyz`: can it serve?
@@ -29,6 +44,15 @@ public enum Route: Equatable, Sendable {
     case unsafe
     /// Longer than `RequestTarget.maximumPath` (414).
     case tooLong
+
+    /// The project that it belongs to.
+    public var project: String? {
+        switch self {
+        case .stream(let name): name.project
+        case .control(let project), .streams(let project): project
+        default: nil
+        }
+    }
 }
 
 /// A request target, split into a route and a query (PROTOCOL sections 2.3, 4.3 and 13.4).
@@ -113,22 +137,21 @@ public struct RequestTarget: Sendable {
         if segments[1].elementsEqual("stream".utf8) {
             return route(project: StreamName.defaultProject, relative: segments.dropFirst(2))
         }
-        guard segments.count >= 3, segments[2].elementsEqual("stream".utf8) else { return .unknown }
-        guard isProjectName(segments[1]) else { return .unknown }
-        return route(project: String(Substring(segments[1])), relative: segments.dropFirst(3))
+        guard segments.count >= 3, StreamName.isProjectName(segments[1]) else { return .unknown }
+        let project = String(Substring(segments[1]))
+        if segments.count == 3, segments[2].elementsEqual("streams".utf8) {
+            return .streams(project: project)
+        }
+        guard segments[2].elementsEqual("stream".utf8) else { return .unknown }
+        return route(project: project, relative: segments.dropFirst(3))
     }
 
     private static func route(project: String, relative: ArraySlice<Substring.UTF8View>) -> Route {
         guard let first = relative.first, !(relative.count == 1 && first.isEmpty) else { return .unknown }
         if relative.contains(where: \.isEmpty) { return .unsafe }
-        if first.elementsEqual("__ds".utf8) { return .control }
+        if first.elementsEqual("__ds".utf8) { return .control(project: project) }
         return .stream(
             StreamName(project: project, path: relative.map { String(Substring($0)) }.joined(separator: "/")))
-    }
-
-    /// A project is named by 1…64 letters, digits, `_`, `-`, `.` or `~`.
-    private static func isProjectName(_ name: Substring.UTF8View) -> Bool {
-        (1...64).contains(name.count) && name.allSatisfy(isUnreserved)
     }
 }
 

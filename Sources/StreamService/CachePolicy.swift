@@ -42,7 +42,7 @@ struct CachePolicy {
     ///
     /// - Parameter start: the token asked for; nil for the start of the stream.
     func isStorable(from start: Offset?, reachesTail: Bool) -> Bool {
-        start?.incarnation == state.incarnation && !reachesTail && !isPrivate && state.lifetime == .unlimited
+        start?.incarnation == state.incarnation && !reachesTail && state.lifetime == .unlimited
             && state.fork == nil
     }
 

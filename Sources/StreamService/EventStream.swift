@@ -7,11 +7,14 @@ public struct EventStream: Sendable {
     public let state: StreamState
     /// The position after what was sent.
     public private(set) var position: Int64
+    /// When the token of the request ends, in milliseconds since 1970; nil: never.
+    public let expires: Int64?
     let encoding: EventEncoding
     private var cursor: Int64
 
-    init(state: StreamState, position: Int64, cursor: Int64) {
+    init(state: StreamState, position: Int64, cursor: Int64, expires: Int64? = nil) {
         self.state = state
+        self.expires = expires
         self.position = position
         self.cursor = cursor
         encoding = EventEncoding(mediaType: state.mediaType)

@@ -1,3 +1,4 @@
+import StreamAccess
 import StreamProtocol
 import StreamStore
 
@@ -25,18 +26,43 @@ public struct LiveReads: Sendable {
 
     /// Judges a live request.
     public func open(_ request: ServiceRequest, reader: StoreReader) -> Opening {
+        let crossOrigin = service.options.access.crossOrigin(
+            project: request.target.route.project, origin: request.headers[.origin])
+        switch judge(request, reader) {
+        case .answer(var response):
+            response.add(crossOrigin)
+            return .answer(response)
+        case .poll(var poll):
+            poll.crossOrigin = crossOrigin
+            return .poll(poll)
+        case .events(var head, let stream):
+            head.add(crossOrigin)
+            return .events(head, stream)
+        }
+    }
+
+    private func judge(_ request: ServiceRequest, _ reader: StoreReader) -> Opening {
         do throws(ServiceError) {
             if let rejection = request.rejection { throw rejection }
             guard case .stream(let name) = request.target.route else {
                 switch request.target.route {
                 case .tooLong: throw ServiceError.pathTooLong
                 case .unsafe: throw ServiceError.badPath
-                case .control: throw ServiceError.noSubscription
+                case .control(let project):
+                    _ = try service.authorise(request, project: project, need: .token)
+                    throw ServiceError.noSubscription
+                case .streams(let project):
+                    // `live` means nothing there.
+                    return .answer(
+                        try service.list(request, project: project) { () throws(StoreError) in
+                            try reader.listing()
+                        })
                 default: throw ServiceError.noRoute
                 }
             }
+            let grant = try service.authoriseRead(request, name, reader)
             guard request.method == .get else { throw ServiceError.methodNotAllowed }
-            return try open(request, name, reader)
+            return try open(request, name, reader, expires: grant.expires)
         } catch {
             service.removeExpired(reader)
             return .answer(ServiceResponse(error))
@@ -44,7 +70,7 @@ public struct LiveReads: Sendable {
     }
 
     private func open(
-        _ request: ServiceRequest, _ name: StreamName, _ reader: StoreReader
+        _ request: ServiceRequest, _ name: StreamName, _ reader: StoreReader, expires: Int64?
     ) throws(ServiceError) -> Opening {
         let query = ReadQuery(request.target.query)
         // nginx takes parameter names in any letter case for live reads; here only `live` is one.
@@ -69,19 +95,23 @@ public struct LiveReads: Sendable {
         }
         if let refusal { throw refusal }
         service.touch(piece.state, now: now)
+        // What anyone may read goes on without a token.
+        let expires = piece.state.isPublic ? nil : expires
         let start = asked ?? piece.tail
         var generator = SystemRandomNumberGenerator()
         let cursor = Cursor.answer(to: query.cursor, at: now, using: &generator)
         if query.mode == .serverSentEvents {
             let stream = EventStream(
-                state: piece.state, position: min(start, piece.tail), cursor: cursor)
+                state: piece.state, position: min(start, piece.tail), cursor: cursor, expires: expires)
             return .events(head(of: stream, from: query.offset, tail: piece.tail), stream)
         }
         let isNow = query.offset == .now
         let conditions = ReadAnswers.Conditions(
             start: query.offset?.token, isTagged: !isNow, ifNoneMatch: request.headers[.ifNoneMatch],
-            isPrivate: request.headers[.authorization] != nil, cursor: cursor)
-        let poll = LongPoll(state: piece.state, position: start, conditions: conditions)
+            variant: service.options.access.originGeneration(of: piece.state),
+            isPrivate: service.isPrivate(piece.state, request), cursor: cursor)
+        let poll = LongPoll(
+            state: piece.state, position: start, expires: expires, conditions: conditions)
         if start > piece.tail { return .answer(ReadAnswers.piece(piece, conditions, now: now)) }
         return answer(poll, piece, now: now).map(Opening.answer) ?? .poll(poll)
     }
@@ -109,16 +139,22 @@ public struct LiveReads: Sendable {
 
     /// What a waiting long-poll gets for what was seen; nil while there is nothing to say.
     public func answer(_ poll: LongPoll, _ seen: Result<StreamPiece, ServiceError>) -> ServiceResponse? {
+        var response: ServiceResponse?
         switch seen {
-        case .success(let piece): answer(poll, piece, now: now)
-        case .failure(let error): ServiceResponse(error)
+        case .success(let piece): response = answer(poll, piece, now: now)
+        case .failure(let error): response = ServiceResponse(error)
         }
+        response?.add(poll.crossOrigin)
+        return response
     }
 
     /// 204 when the time of a long-poll is over, or the server is going down.
     public func timeout(_ poll: LongPoll) -> ServiceResponse {
         service.touch(poll.state, now: service.options.clock())
-        return ReadAnswers.nothing(at: poll.state.offset(poll.position), cursor: poll.conditions.cursor)
+        var response = ReadAnswers.nothing(
+            at: poll.state.offset(poll.position), cursor: poll.conditions.cursor)
+        response.add(poll.crossOrigin)
+        return response
     }
 
     private func answer(_ poll: LongPoll, _ piece: StreamPiece, now: Int64) -> ServiceResponse? {
@@ -160,5 +196,8 @@ public struct LongPoll: Sendable {
     public let state: StreamState
     /// The position it waits at.
     public let position: Int64
+    /// When the token of the request ends, in milliseconds since 1970; nil: never.
+    public let expires: Int64?
     let conditions: ReadAnswers.Conditions
+    var crossOrigin: CrossOrigin?
 }

@@ -11,6 +11,8 @@ enum ReadAnswers {
         var isTagged = true
         /// Entity tags that the client holds.
         var ifNoneMatch: String?
+        /// Part of the entity tag.
+        var variant = ""
         /// Whether the answer is for this reader only.
         var isPrivate: Bool
         /// Whether nginx may keep the answer.
@@ -44,7 +46,7 @@ enum ReadAnswers {
         // The start of a stream that is no longer kept whole means other content with each cut.
         let cut = conditions.start == nil && state.earliest > 0 ? state.offset(state.earliest) : nil
         let tag = EntityTag.text(
-            instance: state.instance, start: conditions.start ?? cut, end: next,
+            instance: state.instance, variant: conditions.variant, start: conditions.start ?? cut, end: next,
             reachesClosedTail: piece.reachesClosedTail)
         let notModified =
             conditions.isTagged

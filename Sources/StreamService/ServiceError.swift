@@ -9,6 +9,8 @@ public struct ServiceError: Error, Equatable, Sendable {
     public let code: StaticString
     /// Helps the caller.
     public let message: StaticString
+    /// What a 401 or 403 asks for (RFC 6750 section 3).
+    public private(set) var challenge: StaticString?
     /// Where a stream begins of which the part asked for is no longer kept.
     public private(set) var earliest: Offset?
 
@@ -24,6 +26,27 @@ public struct ServiceError: Error, Equatable, Sendable {
         left.status == right.status && left.code.description == right.code.description
     }
 
+    private static func refusal(
+        _ status: Int, _ code: StaticString, _ message: StaticString, _ challenge: StaticString
+    ) -> ServiceError {
+        var error = ServiceError(status, code, message)
+        error.challenge = challenge
+        return error
+    }
+    static let tokenRequired = refusal(
+        401, "TOKEN_REQUIRED", "send Authorization: Bearer with a token of this project",
+        #"Bearer realm="durable-streams""#)
+    static let tokenInvalid = refusal(
+        401, "TOKEN_INVALID", "the token is not valid here", #"Bearer error="invalid_token""#)
+    static let forbidden = refusal(
+        403, "FORBIDDEN", "the token does not allow this", #"Bearer error="insufficient_scope""#)
+    static let publicInvalid = ServiceError(400, "PUBLIC_INVALID", "public is true or false, once")
+    static let limitInvalid = ServiceError(400, "LIMIT_INVALID", "limit is a whole number from 1 to 1000")
+    static let listingMethod = ServiceError(
+        405, "METHOD_NOT_ALLOWED", "the list of streams takes GET and OPTIONS")
+    static let quotaExceeded = ServiceError(
+        507, "QUOTA_EXCEEDED", "the project has all that it may take; reads and deletes go on")
+    static let busy = ServiceError(503, "BUSY", "too many writes wait; try again in a second")
     static let badPath = ServiceError(
         400, "PATH_INVALID", "the path holds an empty, dot or otherwise unsafe segment")
     static let pathTooLong = ServiceError(
@@ -45,6 +68,8 @@ public struct ServiceError: Error, Equatable, Sendable {
         error.earliest = earliest
         return error
     }
+    /// A refusal that transports find themselves.
+    public static let malformed = ServiceError(400, "BAD_REQUEST", "the request is malformed")
     /// A refusal that transports find themselves.
     public static let headersTooLarge = ServiceError(
         431, "HEADERS_TOO_LARGE", "one header may have 8 KiB, all together 32 KiB")
@@ -125,6 +150,7 @@ public struct ServiceError: Error, Equatable, Sendable {
             switch error.kind {
             case .full: .storageFull
             case .corrupt: .segmentDamaged
+            case .busy: .busy
             default: .storageFailed
             }
     }
@@ -137,10 +163,14 @@ extension ServiceResponse {
         add(HeaderName.contentType, fixed: "application/json")
         add(HeaderName.cacheControl, fixed: "no-store")
         switch error.status {
+        case 405 where error.message.description == ServiceError.listingMethod.message.description:
+            add("Allow", fixed: "GET, OPTIONS")
         case 405: add("Allow", fixed: "GET, HEAD, PUT, POST, DELETE, OPTIONS")
+        case 503 where error == .busy: add("Retry-After", fixed: "1")
         case 503, 507: add("Retry-After", fixed: "5")
         default: break
         }
+        if let challenge = error.challenge { add("WWW-Authenticate", fixed: challenge) }
         if let earliest = error.earliest { add(HeaderName.streamEarliestOffset, earliest) }
         body = Array(#"{"error":{"code":"\#(error.code)","message":"\#(error.message)"}}"#.utf8)
     }

@@ -32,7 +32,7 @@ public enum Method: Equatable, Sendable {
 
 /// The request headers that the service looks at.
 public enum HeaderField: CaseIterable, Sendable {
-    case accessControlRequestHeaders, authorization, contentEncoding, contentType, host, ifNoneMatch
+    case accessControlRequestHeaders, authorization, contentEncoding, contentType, host, ifNoneMatch, origin
     case producerEpoch, producerID, producerSequence, streamClosed, streamExpiresAt, streamForkOffset
     case streamForkSubOffset, streamForkedFrom, streamRetentionAge, streamRetentionBytes
     case streamRetentionMessages, streamSequence, streamTTL
@@ -46,6 +46,7 @@ public enum HeaderField: CaseIterable, Sendable {
         case .contentType: "content-type"
         case .host: "host"
         case .ifNoneMatch: "if-none-match"
+        case .origin: "origin"
         case .producerEpoch: "producer-epoch"
         case .producerID: "producer-id"
         case .producerSequence: "producer-seq"
@@ -104,6 +105,11 @@ private func trimmed(_ text: String) -> String {
 
 /// A request, whichever transport brought it.
 public struct ServiceRequest: Sendable {
+    /// Longest value of a header, in bytes (PROTOCOL section 13.3).
+    public static let maximumHeader = 8_192
+    /// Most bytes of all headers.
+    public static let maximumHeaders = 32_768
+
     /// The method.
     public var method: Method
     /// Path and query.
@@ -121,6 +127,8 @@ public struct ServiceRequest: Sendable {
     public var mayBeStored = true
     /// Whether the server in front can send a segment's file by itself.
     public var takesFiles = false
+    /// Whether nginx only wants to know if it may serve the client from its cache.
+    public var asksForVerdict = false
     /// Why the transport already knows that the request can't be served.
     public var rejection: ServiceError?
 

@@ -12,8 +12,9 @@ extension StreamService {
         _ request: ServiceRequest, _ name: StreamName, _ reader: StoreReader, _ respond: Reply
     ) throws(ServiceError) {
         let conditions: AppendConditions
+        let quota = options.access.registry?.quota(of: name.project)
         do throws(ServiceError) {
-            conditions = try appendConditions(request)
+            conditions = try appendConditions(request, quota)
         } catch {
             // Rows 1 and 2 come before the headers: an unknown stream is 404 whatever they say.
             let now = options.clock()
@@ -26,7 +27,8 @@ extension StreamService {
         } else {
             body = .none
         }
-        let append = AppendRequest(name: name, conditions: conditions, body: body, now: options.clock())
+        let append = AppendRequest(
+            name: name, conditions: conditions, body: body, now: options.clock(), quota: quota)
         committer.submit(weight: request.body.count, completeOn: respond.completions) {
             (session) throws(StoreError) in
             try session.append(append)
@@ -38,6 +40,7 @@ extension StreamService {
                 case .invalidJSON: throw .jsonInvalid
                 case .emptyArray: throw .jsonEmpty
                 case .full: throw .storageFull
+                case .overQuota: throw .quotaExceeded
                 case .accepted(let tail, let closed):
                     let producer = append.conditions.producer
                     return StreamService.appended(
@@ -51,10 +54,12 @@ extension StreamService {
     }
 
     /// Rows 3 to 8.
-    private func appendConditions(_ request: ServiceRequest) throws(ServiceError) -> AppendConditions {
+    private func appendConditions(
+        _ request: ServiceRequest, _ quota: ProjectQuota?
+    ) throws(ServiceError) -> AppendConditions {
         let headers = request.headers
         let producer = try StreamService.producer(headers)
-        try checkBody(request)
+        try checkBody(request, quota)
         let closes = headers[.streamClosed].map { NumberGrammar.isTrue($0) } ?? false
         if request.body.isEmpty {
             guard closes else { throw .bodyEmpty }

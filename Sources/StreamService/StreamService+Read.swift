@@ -42,8 +42,11 @@ extension StreamService {
             // When nginx asks whether its copy still holds, only that question counts; it compares the
             // client's own tags itself.
             ifNoneMatch: request.cacheEntityTag ?? request.headers[.ifNoneMatch],
-            isPrivate: request.headers[.authorization] != nil,
-            mayBeStored: request.mayBeStored && options.hasRoomForCopies(),
+            variant: options.access.originGeneration(of: piece.state),
+            isPrivate: isPrivate(piece.state, request),
+            // Where access is guarded, nginx asks before it serves a copy.
+            mayBeStored: request.mayBeStored && options.hasRoomForCopies()
+                && (options.access.mode != .none || request.headers[.authorization] == nil),
             cursor: nil)
         return ReadAnswers.piece(piece, conditions, now: now)
     }
@@ -64,6 +67,7 @@ extension StreamService {
         case .until(_, let text): response.add(HeaderName.streamExpiresAt, text)
         }
         StreamService.show(state, beside: options.retention, in: &response)
+        showAccess(to: state, in: &response)
         response.add(HeaderName.cacheControl, fixed: "no-store")
         response.sendsLength = false
         return response

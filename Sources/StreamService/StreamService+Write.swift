@@ -1,16 +1,20 @@
+import StreamAccess
 import StreamProtocol
 import StreamStore
 
 extension StreamService {
     /// PUT (PROTOCOL section 3.1).
     func create(
-        _ request: ServiceRequest, _ name: StreamName, _ respond: Reply
+        _ request: ServiceRequest, _ name: StreamName, _ respond: Reply, _ grant: AccessControl.Grant
     ) throws(ServiceError) {
         let headers = request.headers
+        guard let isPublic = CreationQuery.isPublic(request.target.query) else { throw .publicInvalid }
         let lifetime = try StreamService.lifetime(headers)
-        let fork = try StreamService.fork(headers)
+        var fork = try StreamService.fork(headers)
+        if let source = fork?.source, !grant.covers(reading: source) { fork?.mustBePublic = true }
         let retention = try StreamService.retention(headers)
-        try checkBody(request)
+        let quota = options.access.registry?.quota(of: name.project)
+        try checkBody(request, quota)
         var contentType = headers[.contentType].flatMap { MediaType(contentType: $0).isWellFormed ? $0 : nil }
         let body: PreparedBody
         if fork != nil, contentType == nil, !request.body.isEmpty {
@@ -22,7 +26,8 @@ extension StreamService {
         let create = CreateRequest(
             name: name, contentType: contentType, lifetime: lifetime,
             closed: headers[.streamClosed].map { NumberGrammar.isTrue($0) } ?? false, body: body,
-            now: options.clock(), fork: fork, retention: retention, retentionDefaults: options.retention)
+            now: options.clock(), fork: fork, retention: retention, retentionDefaults: options.retention,
+            isPublic: isPublic, quota: quota)
         let location = origin(of: request) + request.target.path
         TestPoint.createSubmitted.reached()
         committer.submit(weight: request.body.count, completeOn: respond.completions) {
@@ -33,13 +38,15 @@ extension StreamService {
             self.finish(result, respond) { (outcome) throws(ServiceError) in
                 switch outcome {
                 case .created(let state, let tail):
-                    return StreamService.describe(state, tail: tail, status: 201, location: location)
+                    return self.describe(state, tail: tail, status: 201, location: location)
                 case .matches(let state, let tail):
-                    return StreamService.describe(state, tail: tail, status: 200, location: nil)
+                    return self.describe(state, tail: tail, status: 200, location: nil)
                 case .conflict: throw .streamExists
                 case .gone: throw .nameHeld
                 case .invalidJSON: throw .jsonInvalid
                 case .full: throw .storageFull
+                case .overQuota: throw .quotaExceeded
+                case .sourceForbidden: throw .forbidden
                 case .sourceAbsent: throw .noSource
                 case .sourceGone: throw .sourceGone
                 case .sourceMediaType: throw .sourceMediaType
@@ -95,8 +102,9 @@ extension StreamService {
     }
 
     /// The checks that every request with a body passes (PROTOCOL section 13.3).
-    func checkBody(_ request: ServiceRequest) throws(ServiceError) {
+    func checkBody(_ request: ServiceRequest, _ quota: ProjectQuota?) throws(ServiceError) {
         if request.body.count > options.maximumBody { throw .bodyTooLarge }
+        if let limit = quota?.body, request.body.count > limit { throw .bodyTooLarge }
         if let encoding = request.headers.nonEmpty(.contentEncoding), encoding.lowercased() != "identity" {
             throw .contentEncoding
         }
@@ -123,7 +131,7 @@ extension StreamService {
         return .unlimited
     }
 
-    private static func describe(
+    private func describe(
         _ state: StreamState, tail: Int64, status: Int, location: String?
     ) -> ServiceResponse {
         var response = ServiceResponse(status: status)
@@ -131,6 +139,7 @@ extension StreamService {
         response.add(HeaderName.contentType, state.contentType)
         response.add(HeaderName.streamNextOffset, state.offset(tail))
         if state.closed { response.add(HeaderName.streamClosed, fixed: "true") }
+        showAccess(to: state, in: &response)
         return response
     }
 

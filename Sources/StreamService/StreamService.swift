@@ -1,3 +1,4 @@
+import StreamAccess
 import StreamProtocol
 import StreamStore
 
@@ -13,23 +14,34 @@ public final class StreamService: Sendable {
         public var publicURL: String?
         /// What is kept of streams that ask for nothing else.
         public var retention: Retention
+        /// Who may do what.
+        public var access: AccessControl
         /// Milliseconds since 1970.
         public var clock: @Sendable () -> Int64
+        /// The same as nginx knows it.
+        public var proxyClock: @Sendable () -> Int64
         /// Whether the processes beside this one take requests, for `/readyz`.
         public var othersAreReady: @Sendable () -> Bool
         /// Whether nginx may keep copies on the disk.
         public var hasRoomForCopies: @Sendable () -> Bool
         /// Hears of reads that failed for a reason that the operator should know.
         public var failed: @Sendable (StoreError) -> Void
+        /// Hears of requests that were refused for their tokens, and why.
+        public var refused: @Sendable (String) -> Void
 
         /// Collects the options.
         public init(
             maximumBody: Int, readChunk: Int, publicURL: String?, retention: Retention = Retention(),
-            clock: @escaping @Sendable () -> Int64,
+            access: AccessControl = AccessControl(), clock: @escaping @Sendable () -> Int64,
+            proxyClock: (@Sendable () -> Int64)? = nil,
             othersAreReady: @escaping @Sendable () -> Bool = { true },
             hasRoomForCopies: @escaping @Sendable () -> Bool = { true },
-            failed: @escaping @Sendable (StoreError) -> Void = { _ in }
+            failed: @escaping @Sendable (StoreError) -> Void = { _ in },
+            refused: @escaping @Sendable (String) -> Void = { _ in }
         ) {
+            self.access = access
+            self.proxyClock = proxyClock ?? clock
+            self.refused = refused
             self.maximumBody = maximumBody
             self.readChunk = readChunk
             self.publicURL = publicURL
@@ -53,9 +65,15 @@ public final class StreamService: Sendable {
     /// Where an answer goes.
     public struct Reply: Sendable {
         let completions: (any CompletionQueue)?
+        let crossOrigin: CrossOrigin?
         let send: @Sendable (ServiceResponse) -> Void
 
-        func callAsFunction(_ response: ServiceResponse) { send(response) }
+        func callAsFunction(_ response: ServiceResponse) {
+            guard crossOrigin != nil else { return send(response) }
+            var response = response
+            response.add(crossOrigin)
+            send(response)
+        }
     }
 
     /// Answers a request; writes are answered once they are durable.
@@ -69,8 +87,11 @@ public final class StreamService: Sendable {
         _ request: ServiceRequest, reader: StoreReader, completions: (any CompletionQueue)? = nil,
         respond: @escaping @Sendable (ServiceResponse) -> Void
     ) {
-        let respond = Reply(completions: completions, send: respond)
+        let crossOrigin = options.access.crossOrigin(
+            project: request.target.route.project, origin: request.headers[.origin])
+        let respond = Reply(completions: completions, crossOrigin: crossOrigin, send: respond)
         do throws(ServiceError) {
+            if request.asksForVerdict { return respond(verdict(request, reader)) }
             if request.method == .options {
                 respond(StreamService.preflight(for: request.headers))
                 return
@@ -79,7 +100,12 @@ public final class StreamService: Sendable {
             switch request.target.route {
             case .tooLong: throw ServiceError.pathTooLong
             case .unsafe: throw ServiceError.badPath
-            case .control: throw ServiceError.noSubscription
+            case .control(let project):
+                _ = try authorise(request, project: project, need: .token)
+                throw ServiceError.noSubscription
+            case .streams(let project):
+                respond(
+                    try list(request, project: project) { () throws(StoreError) in try reader.listing() })
             case .unknown: throw ServiceError.noRoute
             case .health: respond(StreamService.healthy)
             case .ready: ready(respond)
@@ -101,12 +127,23 @@ public final class StreamService: Sendable {
         _ request: ServiceRequest, _ name: StreamName, _ reader: StoreReader, _ respond: Reply
     ) throws(ServiceError) {
         switch request.method {
-        case .get: respond(try catchUp(request, name, reader))
-        case .head: respond(try head(name, reader))
-        case .put: try create(request, name, respond)
-        case .post: try append(request, name, reader, respond)
-        case .delete: delete(name, respond)
-        case .options, .other: throw .methodNotAllowed
+        case .get:
+            _ = try authoriseRead(request, name, reader)
+            respond(try catchUp(request, name, reader))
+        case .head:
+            _ = try authoriseRead(request, name, reader)
+            respond(try head(name, reader))
+        case .put:
+            try create(request, name, respond, try authoriseWrite(request, name))
+        case .post:
+            _ = try authoriseWrite(request, name)
+            try append(request, name, reader, respond)
+        case .delete:
+            _ = try authoriseWrite(request, name)
+            delete(name, respond)
+        case .options, .other:
+            _ = try authoriseWrite(request, name)
+            throw .methodNotAllowed
         }
     }
 

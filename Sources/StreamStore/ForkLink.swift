@@ -20,9 +20,12 @@ public struct ForkRequest: Equatable, Sendable {
     public var offset: Offset?
     /// `Stream-Fork-Sub-Offset`, 0 when absent.
     public var subOffset: Int64
+    /// Whether whoever asks may only read the source if anyone may.
+    public var mustBePublic: Bool
 
     /// Collects the headers.
-    public init(source: StreamName?, offset: Offset?, subOffset: Int64) {
+    public init(source: StreamName?, offset: Offset?, subOffset: Int64, mustBePublic: Bool = false) {
+        self.mustBePublic = mustBePublic
         self.source = source
         self.offset = offset
         self.subOffset = subOffset

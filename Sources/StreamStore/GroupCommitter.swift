@@ -28,6 +28,7 @@ public final class GroupCommitter: Sendable {
 
     private struct Queue {
         var members: [GroupMember] = []
+        var bytes = 0
         var stopping = false
     }
 
@@ -39,6 +40,10 @@ public final class GroupCommitter: Sendable {
     /// Most requests and bytes in one transaction, so that its latency stays bounded.
     private static let groupLimit = 1_024
     private static let groupBytes = 16 << 20
+    /// Most requests and bytes that wait: a second's worth or two. What comes on top is told to come again at once,
+    /// which bounds memory and the time that anybody waits.
+    private static let queueLimit = 8_192
+    private static let queueBytes = 256 << 20
 
     /// Opens the hot log, making it at the first start, and starts the thread that commits.
     ///
@@ -66,22 +71,30 @@ public final class GroupCommitter: Sendable {
     /// - Parameters:
     ///   - weight: bytes that it adds to the transaction.
     ///   - queue: takes the finished write to where `complete` shall run; nil: the committing thread.
+    ///   - isBounded: whether it may be refused with `busy` because too much waits.
     ///   - work: runs inside the transaction, again if a neighbour fails.
     ///   - complete: runs once, when the outcome is durable or has failed.
     public func submit<Outcome: Sendable>(
         weight: Int = 0,
         completeOn queue: (any CompletionQueue)? = nil,
+        isBounded: Bool = true,
         _ work: @escaping @Sendable (WriteSession) throws(StoreError) -> Outcome,
         complete: @escaping @Sendable (Result<Outcome, StoreError>) -> Void
     ) {
         let member = Member(weight: weight, queue: queue, work: work, complete: complete)
-        let accepted = waiting.update { queue in
-            guard !queue.stopping else { return (false, false) }
+        let refusal = waiting.update { queue -> (Bool, StoreError?) in
+            if queue.stopping { return (false, StoreError(kind: .failed, "the store is closing")) }
+            if isBounded,
+                queue.members.count >= GroupCommitter.queueLimit || queue.bytes >= GroupCommitter.queueBytes
+            {
+                return (false, StoreError(kind: .busy, "too many writes wait"))
+            }
             queue.members.append(member)
-            return (queue.members.count == 1, true)
+            queue.bytes += weight
+            return (queue.members.count == 1, nil)
         }
-        guard !accepted else { return }
-        member.fail(StoreError(kind: .failed, "the store is closing"))
+        guard let refusal else { return }
+        member.fail(refusal)
         member.finish()
     }
 
@@ -90,7 +103,7 @@ public final class GroupCommitter: Sendable {
         _ work: @escaping @Sendable (WriteSession) throws(StoreError) -> Outcome
     ) throws(StoreError) -> Outcome {
         let outcome = Condition<Result<Outcome, StoreError>?>(nil)
-        submit(work) { result in
+        submit(isBounded: false, work) { result in
             outcome.update { state in
                 state = result
                 return (true, ())
@@ -127,27 +140,28 @@ public final class GroupCommitter: Sendable {
         while true {
             let group = waiting.wait { queue -> [GroupMember]? in
                 if queue.members.isEmpty { return queue.stopping ? [] : nil }
-                return GroupCommitter.takeGroup(&queue.members)
+                return GroupCommitter.takeGroup(&queue)
             }
             guard var group, !group.isEmpty else { return }
             commit(&group, session, lock)
         }
     }
 
-    private static func takeGroup(_ waiting: inout [GroupMember]) -> [GroupMember] {
+    private static func takeGroup(_ queue: inout Queue) -> [GroupMember] {
         var bytes = 0
         var count = 0
-        for member in waiting {
+        for member in queue.members {
+            if count > 0, count >= groupLimit || bytes + member.weight > groupBytes { break }
             bytes += member.weight
-            if count > 0, count >= groupLimit || bytes > groupBytes { break }
             count += 1
         }
-        if count == waiting.count {
-            defer { waiting = [] }
-            return waiting
+        queue.bytes -= bytes
+        if count == queue.members.count {
+            defer { queue.members = [] }
+            return queue.members
         }
-        let group = Array(waiting[..<count])
-        waiting.removeFirst(count)
+        let group = Array(queue.members[..<count])
+        queue.members.removeFirst(count)
         return group
     }
 

@@ -28,6 +28,7 @@ final class RecordIndex {
     private let indexedBefore: SQLiteStatement
     private let indexedFrom: SQLiteStatement
     private let recordByID: SQLiteStatement
+    private let newestIndexed: SQLiteStatement
 
     init(_ connection: SQLiteConnection) throws(StoreError) {
         state = try connection.prepare("SELECT indexed_through FROM log_state")
@@ -40,12 +41,17 @@ final class RecordIndex {
         )
         indexedFrom = try connection.prepare(
             """
-            SELECT record_index.position, units, boundaries, payload
+            SELECT record_index.position, units, boundaries, payload, written_at
             FROM record_index JOIN record ON record.id = record_index.record
             WHERE record_index.stream = ?1 AND record_index.position >= ?2 ORDER BY record_index.position
             """)
+        newestIndexed = try connection.prepare(
+            """
+            SELECT record.written_at FROM record_index JOIN record ON record.id = record_index.record
+            WHERE record_index.stream = ?1 ORDER BY record_index.position DESC LIMIT 1
+            """)
         recordByID = try connection.prepare(
-            "SELECT position, units, boundaries, payload FROM record WHERE id = ?1")
+            "SELECT position, units, boundaries, payload, written_at FROM record WHERE id = ?1")
     }
 
     /// Takes in what was committed since; call it inside the transaction whose view is to be read.
@@ -90,10 +96,24 @@ final class RecordIndex {
         return lastIndexed.int(0)
     }
 
+    /// When a stream's last record was written, in milliseconds since 1970; nil when it has none.
+    func lastWrite(of stream: Int64) throws(StoreError) -> Int64? {
+        if let last = entries[stream]?.last {
+            recordByID.bind(1, last.record)
+            guard try recordByID.step() else { return nil }
+            defer { recordByID.reset() }
+            return recordByID.int(4)
+        }
+        newestIndexed.bind(1, stream)
+        guard try newestIndexed.step() else { return nil }
+        defer { newestIndexed.reset() }
+        return newestIndexed.int(0)
+    }
+
     /// Goes through a stream's records in order, beginning with the one that holds `start`, until `body`
     /// says false.
     ///
-    /// - Parameter body: gets a row of position, units, boundaries and payload.
+    /// - Parameter body: gets a row of position, units, boundaries, payload and time of writing.
     func records(
         of stream: Int64, from start: Int64, _ body: (SQLiteStatement) throws(StoreError) -> Bool
     ) throws(StoreError) {

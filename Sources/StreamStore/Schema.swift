@@ -12,7 +12,7 @@ enum Schema {
 
     /// What leads from each version to the next; a new file goes through all of them. One that was released is never
     /// changed.
-    private static let migrations = [firstVersion, retention]
+    private static let migrations = [firstVersion, retention, RegistrySchema.third]
 
     /// 2: what is no longer kept of a stream, when the data were restored from a copy, and a number that tells this store
     /// from all others.

@@ -20,6 +20,8 @@ public struct StoreError: Error, CustomStringConvertible {
         case inUse
         /// A backup or a restore that was cut off, or a backup that is damaged.
         case incomplete
+        /// More waits to be written than may wait; nothing was done.
+        case busy
         /// Anything else: a defect, or a damaged file.
         case failed
     }

@@ -25,6 +25,8 @@ public struct StoreFiles: Sendable {
     public var filesLock: String { folder + "/files.lock" }
     /// Locked by the server on this folder, or by a restore into it.
     public var serverLock: String { folder + "/lock" }
+    /// The key that secrets of projects are sealed with; backups do not hold it.
+    public var secretsKey: String { folder + "/secrets.key" }
     /// Whether a server has worked here, or a restore.
     var isDataDirectory: Bool {
         [writeLock, serverLock, restoring].contains { DurableFile.exists($0) }

@@ -46,8 +46,20 @@ public final class StoreReader {
         return expired
     }
 
+    private let files: StoreFiles
+    private var openListing: StreamListing?
+
+    /// Lists streams, over a connection that is opened when first asked for.
+    public func listing() throws(StoreError) -> StreamListing {
+        if let openListing { return openListing }
+        let opened = try StreamListing(files)
+        openListing = opened
+        return opened
+    }
+
     /// Opens the hot log, which a writer must have made before.
     public init(_ files: StoreFiles) throws(StoreError) {
+        self.files = files
         connection = try Schema.openForReading(files)
         begin = try connection.prepare("BEGIN")
         commit = try connection.prepare("COMMIT")

@@ -54,6 +54,12 @@ public struct StreamState: Equatable, Sendable {
     public var earliest: Int64
     /// What it asked for at its creation.
     public var retention: Retention
+    /// Whether anyone may read it.
+    public var isPublic = false
+    /// When it was created, in milliseconds since 1970.
+    public var createdAt: Int64 = 0
+    /// Raised by each change of its reader key.
+    public var readerGeneration: Int64 = 0
     /// When the store was restored from a copy, in microseconds since 1970; 0: never.
     public var restoredAt: Int64 = 0
     /// Removed by its owner while forks still need its data.
@@ -89,7 +95,7 @@ public struct StreamState: Equatable, Sendable {
         id, incarnation, name, content_type, closed, closed_producer, closed_epoch, closed_sequence,
         ttl, expires_at, expires_at_text, deadline, last_sequence, base_position, soft_deleted, forks,
         expiry_inherited, source, source_path, fork_offset, fork_sub_offset,
-        earliest, retention_age, retention_bytes, retention_messages
+        earliest, retention_age, retention_bytes, retention_messages, public, created_at, reader_generation
         """
 
     /// Reads the columns named by `columns`.
@@ -123,6 +129,9 @@ public struct StreamState: Equatable, Sendable {
         earliest = row.int(21)
         retention = Retention(
             age: row.optionalInt(22), bytes: row.optionalInt(23), messages: row.optionalInt(24))
+        isPublic = row.int(25) != 0
+        createdAt = row.int(26)
+        readerGeneration = row.int(27)
     }
 
     init(

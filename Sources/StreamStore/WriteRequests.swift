@@ -41,13 +41,19 @@ public struct CreateRequest: Sendable {
     public var retention: Retention
     /// The server's default of that.
     public var retentionDefaults: Retention
+    /// Whether anyone may read it.
+    public var isPublic: Bool
+    /// What its project may take; nil: as much as there is.
+    public var quota: ProjectQuota?
 
     /// Collects the parts.
     public init(
         name: StreamName, contentType: String?, lifetime: Lifetime, closed: Bool, body: PreparedBody,
         now: Int64, fork: ForkRequest? = nil, retention: Retention = Retention(),
-        retentionDefaults: Retention = Retention()
+        retentionDefaults: Retention = Retention(), isPublic: Bool = false, quota: ProjectQuota? = nil
     ) {
+        self.isPublic = isPublic
+        self.quota = quota
         self.fork = fork
         self.retention = retention
         self.retentionDefaults = retentionDefaults
@@ -86,6 +92,10 @@ public enum CreateOutcome: Sendable {
     case forkOffsetGone(earliest: Offset)
     /// The sub-offset leads too far.
     case forkSubOffset
+    /// Whoever asks may not read the source.
+    case sourceForbidden
+    /// The project has all that it may take.
+    case overQuota
 }
 
 /// An append, a closure, or both (PROTOCOL section 3.2). A class, since it travels through threads and closures:
@@ -99,9 +109,15 @@ public final class AppendRequest: Sendable {
     public let body: PreparedBody
     /// Milliseconds since 1970.
     public let now: Int64
+    /// What its project may take; nil: as much as there is.
+    public let quota: ProjectQuota?
 
     /// Collects the parts.
-    public init(name: StreamName, conditions: AppendConditions, body: PreparedBody, now: Int64) {
+    public init(
+        name: StreamName, conditions: AppendConditions, body: PreparedBody, now: Int64,
+        quota: ProjectQuota? = nil
+    ) {
+        self.quota = quota
         self.name = name
         self.conditions = conditions
         self.body = body
@@ -125,6 +141,8 @@ public enum AppendOutcome: Sendable {
     case emptyArray
     /// The disk is too full for more.
     case full
+    /// The project has all that it may take.
+    case overQuota
 }
 
 /// What became of a deletion.

@@ -3,6 +3,9 @@ import StreamProtocol
 extension WriteSession {
     /// Creates a stream (PROTOCOL section 3.1, rows 9 to 18).
     public func create(_ request: CreateRequest) throws(StoreError) -> CreateOutcome {
+        if let fork = request.fork, fork.mustBePublic, try !isPublic(fork.source, now: request.now) {
+            return .sourceForbidden
+        }
         switch try find(request.name, now: request.now) {
         case .gone: return .gone
         case .present(let head):
@@ -17,6 +20,11 @@ extension WriteSession {
             TestPoint.forkResolved.reached()
             return try insert(request, origin)
         }
+    }
+
+    private func isPublic(_ name: StreamName?, now: Int64) throws(StoreError) -> Bool {
+        guard let name, case .present(let head) = try find(name, now: now) else { return false }
+        return head.state.isPublic
     }
 
     /// What a new stream begins with.
@@ -128,6 +136,11 @@ extension WriteSession {
                 ? .json(JSONMessages(body: bytes)) : .bytes(bytes)
         }
         if case .json(nil) = body { return .invalidJSON }
+        if let quota = request.quota {
+            guard try allowsStream(request.name, quota), try allows(body, in: request.name, quota) else {
+                return .overQuota
+            }
+        }
         guard takesRoom(for: body) else { return .full }
         let deadline = origin.lifetime.deadline(touchedAt: request.now)
         let insert = statements.insertStream
@@ -149,6 +162,7 @@ extension WriteSession {
         insert.bind(17, request.retention.age)
         insert.bind(18, request.retention.bytes)
         insert.bind(19, request.retention.messages)
+        insert.bind(21, request.isPublic ? 1 : 0)
         insert.bind(
             20, request.retention.limits(beside: request.retentionDefaults).interval.map { request.now + $0 })
         try insert.withBlob(15, origin.lineage?.bytes ?? []) { () throws(StoreError) in try insert.run() }
@@ -164,6 +178,8 @@ extension WriteSession {
         state.basePosition = origin.position
         state.earliest = origin.earliest
         state.retention = request.retention
+        state.isPublic = request.isPublic
+        state.createdAt = request.now
         state.fork = origin.link
         state.lifetimeIsInherited = origin.lifetimeIsInherited
         if let link = origin.link {
@@ -174,7 +190,7 @@ extension WriteSession {
         }
         let head = StreamHead(state: state, tail: origin.position)
         heads.insert(head)
-        try insertRecord(body, head)
+        try insertRecord(body, head, now: request.now)
         if request.closed { try queueRotation(of: id) }
         return .created(state, tail: head.tail)
     }
@@ -183,7 +199,7 @@ extension WriteSession {
 extension StreamState {
     /// Whether a repeated creation asks for what exists (PROTOCOL section 3.1, the table below row 18).
     fileprivate func matches(_ request: CreateRequest) -> Bool {
-        guard closed == request.closed, retention == request.retention,
+        guard closed == request.closed, retention == request.retention, isPublic == request.isPublic,
             fork?.sourceName == request.fork.map({ $0.source?.text ?? "" })
         else { return false }
         if let fork, let asked = request.fork {

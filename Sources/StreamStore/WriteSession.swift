@@ -10,6 +10,7 @@ public final class WriteSession {
     let statements: WriteStatements
     let index: RecordIndex
     let segments: SegmentIndex
+    let recentWrites: RecentWrites
     let space: DiskSpace?
     let hotLog: String
     /// Bytes that content of the open transaction may still take; below 0: not even an empty stream.
@@ -23,6 +24,7 @@ public final class WriteSession {
         statements = try WriteStatements(connection)
         index = try RecordIndex(connection)
         segments = try SegmentIndex(connection)
+        recentWrites = try RecentWrites(connection)
     }
 
     // MARK: Transactions
@@ -46,6 +48,7 @@ public final class WriteSession {
         connection.rollback()
         heads.removeAll()
         index.reset()
+        recentWrites.reset()
         changed.removeAll(keepingCapacity: true)
     }
 
@@ -68,8 +71,13 @@ public final class WriteSession {
             guard let messages else { return .invalidJSON }
             if messages.count == 0 { return .emptyArray }
         }
+        if let quota = request.quota, request.conditions.hasBody,
+            try !allows(request.body, in: request.name, quota)
+        {
+            return .overQuota
+        }
         if request.conditions.hasBody, !takesRoom(for: request.body) { return .full }
-        try insertRecord(request.body, head)
+        try insertRecord(request.body, head, now: request.now)
         if let producer = request.conditions.producer {
             try remember(producer, head, now: request.now)
         }
@@ -162,7 +170,7 @@ public final class WriteSession {
             producerState: producerState, lastSequence: head.state.lastSequence)
     }
 
-    func insertRecord(_ body: PreparedBody, _ head: StreamHead) throws(StoreError) {
+    func insertRecord(_ body: PreparedBody, _ head: StreamHead, now: Int64) throws(StoreError) {
         let payload: [UInt8]
         var boundaries: [UInt8]?
         let units: Int64
@@ -182,6 +190,7 @@ public final class WriteSession {
         insert.bind(1, head.state.id)
         insert.bind(2, head.tail)
         insert.bind(3, units)
+        insert.bind(6, now)
         try insert.withBlob(5, payload) { () throws(StoreError) in
             if let boundaries {
                 try insert.withBlob(4, boundaries) { () throws(StoreError) in try insert.run() }
@@ -243,6 +252,7 @@ public final class WriteSession {
             statements.deleteStream.bind(1, state.id)
             try statements.deleteStream.run()
             try queuePurge(of: state.id, below: .max)
+            recentWrites.forget(state.id)
             heads.remove(state.name)
             changed.append(StreamChange(id: state.id))
             TestPoint.cascadeRemoved.reached()

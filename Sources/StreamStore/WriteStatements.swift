@@ -37,6 +37,7 @@ struct WriteStatements {
     let freePages: SQLiteStatement
     let allPages: SQLiteStatement
     let vacuum: SQLiteStatement
+    let usage: SQLiteStatement
 
     init(_ connection: SQLiteConnection) throws(StoreError) {
         begin = try connection.prepare("BEGIN IMMEDIATE")
@@ -50,12 +51,16 @@ struct WriteStatements {
             INSERT INTO stream (incarnation, name, content_type, created_at, closed, ttl, expires_at,
                 expires_at_text, deadline, expiry_inherited, base_position, source, source_path, fork_offset,
                 fork_sub_offset, lineage, earliest, retention_age, retention_bytes, retention_messages,
-                retention_due)
-            VALUES (0, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
+                retention_due, public)
+            VALUES (0, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
+                ?21)
             """)
         setIncarnation = try connection.prepare("UPDATE stream SET incarnation = ?2 WHERE id = ?1")
         insertRecord = try connection.prepare(
-            "INSERT INTO record (stream, position, units, boundaries, payload) VALUES (?1, ?2, ?3, ?4, ?5)")
+            """
+            INSERT INTO record (stream, position, units, boundaries, payload, written_at)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            """)
         setProducer = try connection.prepare(
             """
             INSERT INTO producer (stream, id, epoch, sequence, used_at) VALUES (?1, ?2, ?3, ?4, ?5)
@@ -122,6 +127,7 @@ struct WriteStatements {
         touchLogState = try connection.prepare("UPDATE log_state SET indexed_through = indexed_through")
         freePages = try connection.prepare("PRAGMA freelist_count")
         allPages = try connection.prepare("PRAGMA page_count")
+        usage = try connection.prepare("SELECT streams, bytes FROM project_usage WHERE project = ?1")
         vacuum = try connection.prepare("PRAGMA incremental_vacuum(1)")
     }
 }

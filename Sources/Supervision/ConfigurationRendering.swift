@@ -20,7 +20,9 @@ public enum ConfigurationRendering {
         try refuseForeignConfiguration(in: directory)
         let placeholders = NginxPlaceholders.values(
             settings: settings, configurationDirectory: directory, user: account.directive)
-        return try templates.render(into: directory, placeholders: placeholders).map { "\(directory)/\($0)" }
+        return try templates.render(into: directory, placeholders: placeholders, for: settings.auth).map {
+            "\(directory)/\($0)"
+        }
     }
 
     /// An `nginx.conf` that this program did not write, such as the one of /etc/nginx, is never replaced.

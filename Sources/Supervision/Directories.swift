@@ -39,6 +39,19 @@ enum Directories {
             try createPrivate(run)
         }
         if let group { try setGroup(run, group, mode: 0o2750) }
+        try createPrivate(layout.memoryDirectory)
+        if let group { try setGroup(layout.memoryDirectory, group, mode: 0o750) }
+    }
+
+    /// Removes what was for memory only, when nobody works with it any more.
+    static func forgetMemory(_ layout: DataDirectoryLayout) { remove(layout.memoryDirectory) }
+
+    private static func remove(_ path: String) {
+        for name in (try? names(in: path)) ?? [] {
+            let child = "\(path)/\(name)"
+            if unlink(child) != 0 { remove(child) }
+        }
+        rmdir(path)
     }
 
     /// Lets the group read the segments; those of a data directory that was restored or copied too.

@@ -18,7 +18,7 @@ struct Nginx {
         let directory = settings.layout.nginxDirectory
         let placeholders = NginxPlaceholders.values(
             settings: settings, configurationDirectory: directory, user: account.directive)
-        let names = try templates.render(into: directory, placeholders: placeholders)
+        let names = try templates.render(into: directory, placeholders: placeholders, for: settings.auth)
         guard names.contains(mainFile) else {
             throw SupervisionError(.configuration, "\(templates.directory) has no \(mainFile)")
         }

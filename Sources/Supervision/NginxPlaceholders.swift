@@ -17,6 +17,12 @@ public enum NginxPlaceholders {
             "DS_SEGMENT_DIR": settings.layout.segmentsDirectory,
             "DS_CACHE_SIZE": megabytes(settings.cacheSize),
             "DS_MAX_BODY_BYTES": "\(settings.maxBodyBytes)",
+            "DS_AUTH": settings.auth.rawValue,
+            "DS_AUTH_DELEGATE_URL": settings.authDelegateURL ?? "",
+            "DS_VERDICT_DIR": settings.layout.verdictDirectory,
+            "DS_LIMIT_ZONES": NginxLimits.zones(settings),
+            "DS_RATE_LIMITS": NginxLimits.rates(settings),
+            "DS_LIVE_LIMITS": NginxLimits.readers(settings),
             "DS_LIVE_READ_TIMEOUT": "\(liveReadTimeout(settings))",
         ]
     }

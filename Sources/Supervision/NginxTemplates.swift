@@ -42,15 +42,15 @@ public struct NginxTemplates: Sendable {
         self.directory = directory
     }
 
-    /// Renders every `*.conf` file into `output` under the same name.
+    /// Renders every `*.conf` file into `output` under the same name, but those of other modes of access.
     ///
     /// - Returns: the names of the files, sorted.
     /// - Throws: `configuration` for an unknown placeholder, `system` when a file can't be read or written.
     @discardableResult
     public func render(
-        into output: String, placeholders: [String: String]
+        into output: String, placeholders: [String: String], for auth: AuthMode
     ) throws(SupervisionError) -> [String] {
-        let names = try configurationFiles()
+        let names = try configurationFiles(for: auth)
         for name in names {
             let source = "\(directory)/\(name)"
             let template: [UInt8]
@@ -106,7 +106,10 @@ public struct NginxTemplates: Sendable {
         return result + rest
     }
 
-    private func configurationFiles() throws(SupervisionError) -> [String] {
-        try Directories.names(in: directory).filter { $0.hasSuffix(".conf") && !$0.hasPrefix(".") }.sorted()
+    private func configurationFiles(for auth: AuthMode) throws(SupervisionError) -> [String] {
+        let others = AuthMode.allCases.filter { $0 != auth }.map { "durable-streams-\($0.rawValue)-" }
+        return try Directories.names(in: directory).filter { name in
+            name.hasSuffix(".conf") && !name.hasPrefix(".") && !others.contains { name.hasPrefix($0) }
+        }.sorted()
     }
 }

@@ -8,10 +8,11 @@ public enum Server {
     ///
     /// - Parameter environment: the variables of this process; children get them with the resolved settings as `DS_*`
     ///   in place of those given.
+    /// - Parameter prepare: runs when the data directory is there and locked, before anything else works in it.
     /// - Returns: the exit status: 0, or 130 when a second signal killed everything.
     /// - Throws: ``SupervisionError`` when the server can't start. Nothing runs any more then.
     public static func serve(
-        settings: Settings, environment: [String: String]
+        settings: Settings, environment: [String: String], prepare: () -> Void
     ) throws(SupervisionError) -> Int32 {
         let signals = SignalWaiter()
         // Data is for the owner and nginx's group; sockets get their modes explicitly.
@@ -22,6 +23,7 @@ public enum Server {
         let templates = try NginxTemplates.find(settings: settings)
         try Directories.create(settings.dataDirectory)
         let lock = try DataDirectoryLock(layout)
+        prepare()
         try ListenCheck.check(settings.listen, patience: 1)
         let account = try NginxAccount.choose(dataDirectory: settings.dataDirectory)
         try Directories.prepare(layout, group: account.group)
@@ -45,6 +47,7 @@ public enum Server {
         withExtendedLifetime(workerSocket) {}
         withExtendedLifetime(liveSocket) {}
         for path in [layout.workerSocket, layout.liveSocket, layout.wakeSocket] { unlink(path) }
+        Directories.forgetMemory(layout)
         withExtendedLifetime(lock) {}
         return status
     }

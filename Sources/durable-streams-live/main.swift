@@ -12,10 +12,11 @@ let process = ServerProcess(name: "live")
 do {
     // Live readers renew the windows of streams with a TTL: those writes go through a committer of ours.
     let committer = try process.openCommitter { _ in }
+    let access = try process.openAccess()
     let settings = process.settings
     let server = try LiveServer(
         liveSocket: ServerProcess.listenDescriptor, wakeSocket: process.layout.wakeSocket,
-        loops: 1, reads: LiveReads(process.makeService(committer)), files: process.files,
+        loops: 1, reads: LiveReads(process.makeService(committer, access)), files: process.files,
         interest: LiveInterest(path: process.layout.liveInterest),
         options: LiveOptions(
             longPollTimeout: .nanoseconds(Int64(settings.longPollTimeout * 1e9)),
@@ -25,6 +26,7 @@ do {
     process.waitForTermination()
     try server.stop()
     committer.stop()
+    access.registry?.stop()
 } catch let error as StoreError {
     process.fail(error)
 } catch {

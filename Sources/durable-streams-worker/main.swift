@@ -12,6 +12,7 @@ do throws(StoreError) {
     let committer = try process.openCommitter { changes in
         if interest.isAnybodyWaiting { wake.notify(changes) }
     }
+    let access = try process.openAccess()
     let log = process.log
     let chores = try Chores(
         process.files, committer: committer, sweepInterval: process.settings.sweepInterval,
@@ -22,7 +23,7 @@ do throws(StoreError) {
     guard
         let pool = FastCGIPool(
             listener: ServerProcess.listenDescriptor, threads: process.settings.workerThreads,
-            service: process.makeService(committer), files: process.files,
+            service: process.makeService(committer, access), files: process.files,
             maximumBody: process.settings.maxBodyBytes, log: log)
     else {
         process.fail(
@@ -34,6 +35,7 @@ do throws(StoreError) {
     chores.stop()
     committer.stop()
     wake.stop()
+    access.registry?.stop()
 } catch {
     process.fail(error)
 }

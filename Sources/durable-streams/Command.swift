@@ -1,5 +1,6 @@
 import Glibc
 import ServerSettings
+import StreamAccess
 import StreamStore
 import Supervision
 
@@ -12,6 +13,15 @@ enum Command {
         } catch {
             Console.error(error.description)
             exit(SettingsError.exitStatus)
+        }
+    }
+
+    /// Refuses settings that would leave the server open, or unable to decide, with one line and exit status 78.
+    static func checkAccess(_ settings: Settings) {
+        do throws(SettingsError) {
+            try settings.checkAccess()
+        } catch {
+            end(SettingsError.exitStatus, error.description)
         }
     }
 
@@ -37,6 +47,15 @@ enum Command {
         }
     }
 
+    /// Ends the process with the status that `body` returns, or that fits its error.
+    static func finish(_ body: () throws(AccessError) -> Int32) -> Never {
+        do throws(AccessError) {
+            exit(try body())
+        } catch {
+            fail(error)
+        }
+    }
+
     /// Ends the process with one line.
     static func end(_ status: Int32, _ line: String) -> Never {
         Console.error(line)
@@ -50,9 +69,21 @@ enum Command {
         case .incomplete: exit(EX_DATAERR)
         case .absent: exit(EX_NOINPUT)
         case .occupied: exit(EX_CANTCREAT)
-        case .inUse: exit(EX_TEMPFAIL)
+        case .inUse, .busy: exit(EX_TEMPFAIL)
         case .newerSchema: exit(EX_CONFIG)
         case .full, .inputOutput, .corrupt, .failed: exit(EX_IOERR)
+        }
+    }
+
+    /// Ends the process with one line and the status that fits (sysexits.h).
+    static func fail(_ error: AccessError) -> Never {
+        Console.error(error.message)
+        switch error.kind {
+        case .absent: exit(EX_NOINPUT)
+        case .occupied: exit(EX_CANTCREAT)
+        case .refused: exit(EX_DATAERR)
+        case .configuration: exit(EX_CONFIG)
+        case .failed: exit(EX_IOERR)
         }
     }
 

@@ -10,6 +10,8 @@ struct DurableStreams: ParsableCommand {
         version: "durable-streams 0.1.0",
         subcommands: [
             Serve.self, NginxConfig.self, BackupCommand.self, RestoreCommand.self, VerifyCommand.self,
-            ExecBound.self,
+            CreateProjectCommand.self, ProjectsCommand.self, AddSecretCommand.self, RemoveSecretCommand.self,
+            TokenCommand.self, CheckTokenCommand.self, StreamsCommand.self, SetCORSCommand.self,
+            SetQuotaCommand.self, RotateReaderKeyCommand.self, ExecBound.self,
         ])
 }

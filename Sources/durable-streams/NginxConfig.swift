@@ -19,6 +19,7 @@ struct NginxConfig: ParsableCommand {
 
     func run() {
         let loaded = Command.loadSettings(settings)
+        Command.checkAccess(loaded)
         Command.finish { () throws(SupervisionError) in
             for path in try ConfigurationRendering.render(settings: loaded, output: output) {
                 Console.output(path)

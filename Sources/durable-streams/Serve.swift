@@ -1,5 +1,6 @@
 import ArgumentParser
 import ServerSettings
+import StreamAccess
 import StreamStore
 import Supervision
 
@@ -16,16 +17,23 @@ struct Serve: ParsableCommand {
 
     func run() {
         let loaded = Command.loadSettings(settings)
+        Command.checkAccess(loaded)
+        let files = StoreFiles(
+            folder: loaded.layout.dataDirectory, segments: loaded.layout.segmentsDirectory)
         do throws(StoreError) {
-            try StoreCheck.check(
-                StoreFiles(
-                    folder: loaded.layout.dataDirectory, segments: loaded.layout.segmentsDirectory))
+            try StoreCheck.check(files)
         } catch {
             // The directory given is not one to serve.
             Command.end(SettingsError.exitStatus, error.description)
         }
         Command.finish { () throws(SupervisionError) in
-            try Server.serve(settings: loaded, environment: Command.environment)
+            try Server.serve(settings: loaded, environment: Command.environment) {
+                do throws(AccessError) {
+                    try ProjectAdministration.checkKey(files)
+                } catch {
+                    Command.end(SettingsError.exitStatus, error.description)
+                }
+            }
         }
     }
 }

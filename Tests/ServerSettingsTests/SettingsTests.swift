@@ -73,7 +73,7 @@ let repository = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.jo
             "--max-body-bytes", "1000", "--read-chunk-bytes", "64KiB", "--public-url",
             "https://a.example:8443",
             "--cache-size", "2GiB", "--log-level", "debug", "--nginx-path", "/opt/nginx", "--nginx-templates",
-            "/opt/templates", "--sweep-interval", "1",
+            "/opt/templates", "--sweep-interval", "1", "--auth-delegate-url", "http://127.0.0.1:9000/check",
         ]
         let settings = try Settings.load(arguments: arguments, environment: [:])
         #expect(settings.environment().count == SettingKey.all.count)

@@ -11,14 +11,31 @@ import Testing
     }
 
     @Test func placeholdersHaveValues() throws {
-        let values = try values(["--listen", "[::1]:80", "--cache-size", "1048577"])
+        var values = try values(["--listen", "[::1]:80", "--cache-size", "1048577"])
+        #expect(values.removeValue(forKey: "DS_VERDICT_DIR")?.hasPrefix("/dev/shm/durable-streams-") == true)
         #expect(
             values == [
                 "DS_LISTEN": "[::1]:80", "DS_USER": "user www-data;", "DS_NGINX_DIR": "/srv/ds/nginx",
                 "DS_RUN_DIR": "/srv/ds/run", "DS_CACHE_DIR": "/srv/ds/nginx/cache", "DS_CACHE_SIZE": "2m",
                 "DS_SEGMENT_DIR": "/srv/ds/segments",
-                "DS_MAX_BODY_BYTES": "16777216", "DS_LIVE_READ_TIMEOUT": "90",
+                "DS_MAX_BODY_BYTES": "16777216", "DS_LIVE_READ_TIMEOUT": "90", "DS_AUTH": "none",
+                "DS_AUTH_DELEGATE_URL": "", "DS_LIMIT_ZONES": "", "DS_RATE_LIMITS": "", "DS_LIVE_LIMITS": "",
             ])
+    }
+
+    @Test func onlyLimitsThatAreSetAreWritten() throws {
+        let values = try values(["--rate-per-project", "7", "--live-per-address", "3"])
+        let zones = try #require(values["DS_LIMIT_ZONES"])
+        #expect(
+            zones.contains(
+                "limit_req_zone $durable_streams_project zone=durable_streams_project:10m rate=7r/s;"))
+        #expect(
+            zones.contains("limit_conn_zone $binary_remote_addr zone=durable_streams_address_readers:10m;"))
+        #expect(!zones.contains("durable_streams_address:") && !zones.contains("project_readers"))
+        #expect(
+            values["DS_RATE_LIMITS"]?.contains("limit_req zone=durable_streams_project burst=7 nodelay;")
+                == true)
+        #expect(values["DS_LIVE_LIMITS"] == "    limit_conn durable_streams_address_readers 3;\n")
     }
 
     @Test(arguments: [
@@ -55,7 +72,7 @@ import Testing
         }
         for name in files { try SmallFile.write(Array("@X@".utf8), to: "\(directory)/\(name)", mode: 0o600) }
         let names = try NginxTemplates(directory: directory)
-            .render(into: directory + "/out", placeholders: ["X": "y"])
+            .render(into: directory + "/out", placeholders: ["X": "y"], for: .none)
         #expect(names == ["a.conf", "b.conf"])
         #expect(try SmallFile.read("\(directory)/out/a.conf") == Array("y".utf8))
         #expect(access("\(directory)/out/notes.txt", F_OK) != 0)

@@ -11,11 +11,15 @@ from pathlib import Path
 import pytest
 
 # Before they are imported: an assertion of theirs that fails shows its values, as in a test.
-pytest.register_assert_rewrite("damage", "disk", "disk_writers", "load", "place", "retention_forks")
+pytest.register_assert_rewrite(
+    "access", "bad_tokens", "damage", "disk", "disk_writers", "isolation", "load", "model_readers", "place", "refusals", "retention_forks"
+)
 
+from access import default_project, guarded, jwt_stack, project  # noqa: F401 (fixtures)
 from client import Client, unique
 from disk import MIB, Disk
 from place import Place
+from refusals import guarded_log  # noqa: F401 (fixture)
 from stack import BINARY, DEFAULTS, Stack, remove_tree, temporary_root
 
 faulthandler.enable()

@@ -61,7 +61,10 @@ import Testing
     ])
     func control(path: String) {
         // A slash at the end is an empty segment, as everywhere.
-        #expect(RequestTarget(raw: path).route == (path.hasSuffix("/") ? .unsafe : .control))
+        #expect(
+            RequestTarget(raw: path).route
+                == (path.hasSuffix("/")
+                    ? .unsafe : .control(project: path.contains("shop") ? "shop" : "_default")))
     }
 
     @Test func probes() {

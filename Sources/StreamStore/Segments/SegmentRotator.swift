@@ -62,6 +62,7 @@ final class SegmentRotator {
             var end = start
             var isCut = false
             var hotBytes: Int64 = 0
+            var newest: Int64 = 0
             try self.index.records(of: stream, from: start) { record in
                 // The record before may be there still, on its way out.
                 guard record.int(0) >= start else { return true }
@@ -83,6 +84,7 @@ final class SegmentRotator {
                 if boundaries.isEmpty { ends.append(base + UInt32(payload.count)) }
                 content.append(contentsOf: payload)
                 hotBytes += Int64(payload.count)
+                newest = max(newest, record.int(4))
                 end = record.int(0) + record.int(1)
                 return true
             }
@@ -90,7 +92,9 @@ final class SegmentRotator {
             guard !ends.isEmpty, isFull || state.closed || anySize else { return nil }
             if isJSON { content.append(UInt8(ascii: "]")) }
             var stored = SegmentRotator.describe(
-                stream, start..<end, content, ends, tier: 0, appends: Int64(ends.count), newest: clock())
+                stream, start..<end, content, ends, tier: 0, appends: Int64(ends.count),
+                // Versions before 3 did not write down when a record came.
+                newest: newest > 0 ? newest : clock())
             stored.hotBytes = hotBytes
             return (stored, content)
         }

@@ -1,0 +1,101 @@
+import StreamProtocol
+
+/// The limits of projects, judged where streams and records are written.
+extension WriteSession {
+    /// Whether a project may have one more stream.
+    func allowsStream(_ name: StreamName, _ quota: ProjectQuota) throws(StoreError) -> Bool {
+        guard let limit = quota.streams else { return true }
+        return try usage(of: name.project).streams < limit
+    }
+
+    /// Whether a project may have that much more content.
+    func allows(_ body: PreparedBody, in name: StreamName, _ quota: ProjectQuota) throws(StoreError) -> Bool {
+        guard let limit = quota.bytes, body.weight > 0 else { return true }
+        try index.refresh()
+        let project = name.project
+        let pending = try recentWrites.bytes(of: project, behind: index.indexedThrough)
+        return try usage(of: project).bytes + pending + Int64(body.weight) <= limit
+    }
+
+    private func usage(of project: String) throws(StoreError) -> ProjectUsage {
+        statements.usage.bind(1, project)
+        guard try statements.usage.step() else { return ProjectUsage() }
+        defer { statements.usage.reset() }
+        return ProjectUsage(streams: statements.usage.int(0), bytes: statements.usage.int(1))
+    }
+}
+
+/// Bytes of records that are not in the index yet, and so not in what the triggers count, by project. Only asked for
+/// projects that have a limit; reads on where it left off, so each record is looked at once.
+final class RecentWrites {
+    private struct Entry {
+        let record: Int64
+        let stream: Int64
+        let project: String
+        let bytes: Int64
+    }
+
+    private var entries: [Entry] = []
+    private var sums: [String: Int64] = [:]
+    private var through: Int64 = 0
+    private var projects: [Int64: String] = [:]
+    private let records: SQLiteStatement
+    private let nameByID: SQLiteStatement
+
+    /// Streams whose project is remembered.
+    private static let limit = 8_192
+
+    init(_ connection: SQLiteConnection) throws(StoreError) {
+        records = try connection.prepare(
+            "SELECT id, stream, length(payload) FROM record WHERE id > ?1 ORDER BY id")
+        nameByID = try connection.prepare("SELECT name FROM stream WHERE id = ?1")
+    }
+
+    /// What a project has in records behind the index.
+    func bytes(of project: String, behind indexed: Int64) throws(StoreError) -> Int64 {
+        if let known = entries.firstIndex(where: { $0.record > indexed }) {
+            for entry in entries[..<known] { sums[entry.project, default: 0] -= entry.bytes }
+            entries.removeFirst(known)
+        } else {
+            entries.removeAll(keepingCapacity: true)
+            sums.removeAll(keepingCapacity: true)
+        }
+        through = max(through, indexed)
+        records.bind(1, through)
+        while try records.step() {
+            through = records.int(0)
+            let stream = records.int(1)
+            guard stream > 0, let project = try self.project(of: stream) else { continue }
+            let entry = Entry(record: through, stream: stream, project: project, bytes: records.int(2))
+            entries.append(entry)
+            sums[project, default: 0] += entry.bytes
+        }
+        return sums[project] ?? 0
+    }
+
+    /// What a removed stream has written counts no more.
+    func forget(_ stream: Int64) {
+        projects[stream] = nil
+        for entry in entries where entry.stream == stream { sums[entry.project, default: 0] -= entry.bytes }
+        entries.removeAll { $0.stream == stream }
+    }
+
+    /// Records that were looked at have been rolled back.
+    func reset() {
+        entries.removeAll(keepingCapacity: true)
+        sums.removeAll(keepingCapacity: true)
+        projects.removeAll(keepingCapacity: true)
+        through = 0
+    }
+
+    private func project(of stream: Int64) throws(StoreError) -> String? {
+        if let known = projects[stream] { return known }
+        nameByID.bind(1, stream)
+        guard try nameByID.step() else { return nil }
+        defer { nameByID.reset() }
+        let project = StreamName(text: nameByID.text(0)).project
+        if projects.count >= RecentWrites.limit { projects.removeAll(keepingCapacity: true) }
+        projects[stream] = project
+        return project
+    }
+}

@@ -170,7 +170,8 @@ public final class Chores: Sendable {
             }
             if outcome != .done { TestPoint.vacuumCommitted.reached() }
             guard case .scattered(let isSmall) = outcome else { return outcome == .goesOn }
-            return pace.isQuiet(newest: newest) && !isSmall
+            // Where every byte counts, what the steps themselves write is better left out.
+            return pace.isQuiet(newest: newest) && !isSmall && !(committer.space?.isTight ?? false)
         }
         if case .scattered(isSmall: true) = outcome, pace.isQuiet { try checkpointer.compact() }
         return goesOn

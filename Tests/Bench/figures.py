@@ -5,6 +5,7 @@ import os
 import shutil
 
 import baseline as baselines
+import figures_access
 import figures_backup
 import figures_forks
 import figures_purge
@@ -34,7 +35,8 @@ WATCHED = ("default", "replay", "hot", "small")
 # Figures that start servers of their own.
 ALONE = (figures_purge.purge_one, figures_purge.purge_expired, figures_rotation.append_during_rotation,
          figures_scale.append_to_many_streams, figures_scale.append_to_long_stream, figures_space.disk_space,
-         figures_backup.backup)
+         figures_backup.backup, figures_access.append_with_token, figures_access.hit_with_token,
+         figures_access.not_modified_with_token, figures_access.list_many_streams)
 
 
 def name_of(figure):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from client import Client
-from stack import BINARY, REPOSITORY, Stack
+from stack import BINARY, REPOSITORY, Stack, free_port
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 SETTINGS = (REPOSITORY / "Config/durable-streams.yaml").read_text(encoding="utf-8")
@@ -143,6 +143,41 @@ def test_backup_commands(fresh_stack, tmp_path: Path) -> None:
     for command, shown in commands:
         output = run(command).splitlines()
         assert len(output) == 1 and pattern(shown).fullmatch(output[0]), (command, output)
+
+
+def test_access_commands(fresh_stack) -> None:
+    """They do what they show, in order, on a server with tokens."""
+    stack: Stack = fresh_stack(DS_AUTH="project-jwt")
+    script = "".join(blocks(section("Access"), "sh"))
+    places = {".build/release/durable-streams": str(BINARY), "--data-dir data": f"--data-dir {stack.data_dir}"}
+    for old, new in (places | {ORIGIN: f"http://127.0.0.1:{stack.port}"}).items():
+        script = script.replace(old, new)
+    steps = re.findall(r"((?:^[^#\n].*\n)+)((?:^# .*\n)+)", script, re.MULTILINE)
+    assert len(steps) >= 10
+    # A second for the server to notice the project.
+    outputs = run("".join(f"{command}sleep 0.3\nprintf '\\n%s\\n' '{MARK}'\n" for command, _ in steps)).split(f"\n{MARK}\n")
+    for (command, shown), output in zip(steps, outputs):
+        have = output.splitlines()
+        for line in shown.splitlines():
+            assert any(pattern(line[2:]).fullmatch(one) for one in have), f"README.md shows {line!r}, but after\n{command}came\n{output}"
+
+
+def test_delegate_program(fresh_stack) -> None:
+    """The key service decides as it says."""
+    (program,) = blocks(section("Access"), "python")
+    port = free_port()
+    service = subprocess.Popen([sys.executable, "-c", program.replace("9000", str(port))], stderr=subprocess.DEVNULL)
+    try:
+        stack: Stack = fresh_stack(DS_AUTH="delegate", DS_AUTH_DELEGATE_URL=f"http://127.0.0.1:{port}/check")
+        with closing(Client(stack)) as http:
+            expected = {None: (401, 401), "reader-key": (403, 404), "writer-key": (201, 200), "x": (401, 401)}
+            for key, statuses in expected.items():
+                headers = {"X-API-Key": key} if key else {}
+                found = [http.request(method, "/v1/stream/a", headers | {"Content-Type": "text/plain"}).status for method in ("PUT", "GET")]
+                assert tuple(found) == statuses, key
+    finally:
+        service.kill()
+        service.wait()
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

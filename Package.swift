@@ -65,7 +65,7 @@ let package = Package(
         .target(
             name: "LiveTransport",
             dependencies: [
-                "StreamProtocol", "StreamStore", "StreamService", "WakeChannel", "CLinux",
+                "StreamProtocol", "StreamStore", "StreamAccess", "StreamService", "WakeChannel", "CLinux",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),

@@ -20,8 +20,10 @@ final class LiveHub: @unchecked Sendable {
     private let pool: ReaderPool
     private let reader: StoreReader
     private let interest: LiveInterest
-    private var watches: [Int64: Watch] = [:]
+    private(set) var watches: [Int64: Watch] = [:]
     private var ticks = 0
+    /// Of the registry, when leases were last looked at.
+    var registryVersion: Int64 = 0
     private(set) var isDraining = false
 
     /// Time between looks at lifetimes, keep-alives and stalled readers.
@@ -49,19 +51,13 @@ final class LiveHub: @unchecked Sendable {
         return pool.run(on: loop) { reader in reads.open(request, reader: reader) }
     }
 
-    /// The earlier of a time and the end of a token (milliseconds since 1970).
-    func end(_ time: NIODeadline, atMost expires: Int64?) -> NIODeadline {
-        guard let expires else { return time }
-        return min(time, .now() + .milliseconds(max(0, expires - reads.now)))
-    }
-
     // MARK: Long-polls
 
     func add(_ waiter: PollWaiter) {
         let id = waiter.poll.state.id
         watch(waiter.poll.state).polls[ObjectIdentifier(waiter)] = waiter
         waiter.timeout = loop.assumeIsolated().scheduleTask(
-            deadline: end(.now() + options.longPollTimeout, atMost: waiter.poll.expires)
+            deadline: end(.now() + options.longPollTimeout, atMost: waiter.poll.lease)
         ) { [self] in
             finish(waiter, reads.timeout(waiter.poll))
         }
@@ -80,7 +76,7 @@ final class LiveHub: @unchecked Sendable {
         forget(waiter)
     }
 
-    private func finish(_ waiter: PollWaiter, _ response: ServiceResponse) {
+    func finish(_ waiter: PollWaiter, _ response: ServiceResponse) {
         forget(waiter)
         waiter.finish(response)
     }
@@ -94,6 +90,7 @@ final class LiveHub: @unchecked Sendable {
 
     func add(_ subscriber: EventSubscriber) {
         watch(subscriber.stream.state).subscribers[ObjectIdentifier(subscriber)] = subscriber
+        limit(subscriber)
         readOn(subscriber)
     }
 
@@ -167,7 +164,7 @@ final class LiveHub: @unchecked Sendable {
     }
 
     /// Ends a response behind everything written so far.
-    private func end(_ subscriber: EventSubscriber) {
+    func end(_ subscriber: EventSubscriber) {
         subscriber.phase = .ended
         subscriber.blockedSince = subscriber.channel.isWritable ? nil : subscriber.blockedSince ?? .now()
         let channel = subscriber.channel
@@ -205,7 +202,7 @@ final class LiveHub: @unchecked Sendable {
         let now = reads.now
         for subscriber in Array(subscribers) {
             // The tick that ends it may be half a second away.
-            if let expires = subscriber.stream.expires, now >= expires {
+            if let lease = subscriber.stream.lease, now >= lease.expires {
                 end(subscriber)
                 continue
             }
@@ -256,6 +253,7 @@ final class LiveHub: @unchecked Sendable {
         // Lifetimes and stalls need no better than half a second; thousands of readers wait here.
         let shortest = min(options.keepAlive.nanoseconds, options.eventLifetime.nanoseconds)
         if shortest > TimeAmount.seconds(2).nanoseconds, ticks % 5 != 0 { return }
+        endLostLeases()
         let now = NIODeadline.now()
         for watch in watches.values {
             for subscriber in Array(watch.subscribers.values) { look(at: subscriber, now) }

@@ -98,7 +98,7 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
             Int64.random(in: 0...max(0, hub.options.maximumJitter.nanoseconds)))
         let subscriber = EventSubscriber(
             stream, channel: channel, now: now,
-            endsAt: hub.end(now + hub.options.eventLifetime + jitter, atMost: stream.expires))
+            endsAt: hub.end(now + hub.options.eventLifetime + jitter, atMost: stream.lease))
         let pipeline = channel.pipeline.syncOperations
         pipeline.removeHandler(decoder).assumeIsolated().whenComplete { [self] _ in
             pipeline.removeHandler(context: context).assumeIsolated().whenComplete { [self] _ in

@@ -17,8 +17,11 @@ enum PublicOrigin {
 
     /// An origin with a path behind it, in bytes that need no quoting in nginx's configuration.
     static func isEndpoint(_ text: String) -> Bool {
-        guard let mark = text.firstRange(of: "://") else { return false }
-        let slash = text[mark.upperBound...].firstIndex(of: "/") ?? text.endIndex
+        // In the clear: it is on this machine or beside it, and nginx would not check a certificate.
+        guard text.hasPrefix("http://"), let slash = text.dropFirst("http://".count).firstIndex(of: "/")
+        else {
+            return false
+        }
         return isValid(String(text[..<slash]))
             && text[slash...].utf8.allSatisfy { isHostByte($0) || "/_~".utf8.contains($0) }
     }

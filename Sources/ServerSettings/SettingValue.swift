@@ -74,7 +74,9 @@ struct SettingValue: Sendable {
 
     static func endpoint(_ field: Field<String?>) -> SettingValue {
         SettingValue(
-            field, accepted: "a URL such as http://127.0.0.1:9000/check, without query, or nothing",
+            field,
+            accepted:
+                "an http:// URL with a path, such as http://127.0.0.1:9000/check, without query, or nothing",
             parse: { text -> String?? in
                 if text.isEmpty { return .some(nil) }
                 return PublicOrigin.isEndpoint(text) ? .some(text) : nil

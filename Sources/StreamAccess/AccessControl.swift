@@ -24,7 +24,12 @@ public final class AccessControl: Sendable {
     /// What was verified before, so that a reader who comes again costs a lookup and no signature.
     private struct Remembered {
         var version: Int64 = -1
-        var claims: [Question: TokenClaims] = [:]
+        var claims: [Question: Verified] = [:]
+    }
+
+    private struct Verified {
+        let claims: TokenClaims
+        let secret: Int64
     }
 
     private struct Question: Hashable {
@@ -67,9 +72,16 @@ public final class AccessControl: Sendable {
     public struct Grant: Sendable {
         /// Its claims.
         public let claims: TokenClaims?
+        /// The secret that it was signed with.
+        let secret: Int64
 
         /// Everything is allowed.
-        public static let open = Grant(claims: nil)
+        public static let open = Grant(claims: nil, secret: 0)
+
+        /// What has to hold for as long as somebody is served by it; nil where tokens aren't asked for.
+        public var lease: Lease? {
+            claims.map { Lease(project: $0.subject, secret: secret, expires: $0.expires) }
+        }
 
         /// Whether it covers reading another stream too.
         public func covers(reading name: StreamName) -> Bool {
@@ -80,6 +92,22 @@ public final class AccessControl: Sendable {
 
         /// When it ends, in milliseconds since 1970; nil: never.
         public var expires: Int64? { claims?.expires }
+    }
+
+    /// For how long a live reader may be served.
+    public struct Lease: Equatable, Sendable {
+        let project: String
+        let secret: Int64
+        /// Milliseconds since 1970.
+        public let expires: Int64
+    }
+
+    /// Another with each change of the registry, by which leases may have ended.
+    public var registryVersion: Int64 { registry?.version ?? 0 }
+
+    /// Whether the secret behind a lease is still there.
+    public func holds(_ lease: Lease) -> Bool {
+        registry?.project(lease.project)?.secrets.contains { $0.id == lease.secret } ?? false
     }
 
     /// Why a request is refused. The words are for the operator.
@@ -109,7 +137,8 @@ public final class AccessControl: Sendable {
         _ authorization: String?, project: String, need: Need, now: Int64
     ) throws(Refusal) -> Grant {
         guard mode == .projectJWT else { return .open }
-        let claims = try claims(authorization, project: project, now: now)
+        let verified = try verify(authorization, project: project, now: now)
+        let claims = verified.claims
         let isAllowed =
             switch need {
             case .token: true
@@ -119,12 +148,12 @@ public final class AccessControl: Sendable {
                 claims.scope.contains(.manage) || (claims.scope.contains(.read) && claims.streamID == nil)
             }
         guard isAllowed else { throw .forbidden("scope or stream_id of the token does not cover this") }
-        return Grant(claims: claims)
+        return Grant(claims: claims, secret: verified.secret)
     }
 
-    private func claims(
+    private func verify(
         _ authorization: String?, project name: String, now: Int64
-    ) throws(Refusal) -> TokenClaims {
+    ) throws(Refusal) -> Verified {
         guard let authorization, let token = BearerCredentials.token(in: authorization), let registry else {
             throw .missing
         }
@@ -134,27 +163,29 @@ public final class AccessControl: Sendable {
             authorization.utf8.count <= AccessControl.rememberedLength
             && authorization.utf8.allSatisfy { $0 < 0x80 }
         let version = registry.version
-        let known: TokenClaims? = remembered.withLock { memory in
+        let known: Verified? = remembered.withLock { memory in
             if memory.version != version { memory = Remembered(version: version) }
             return isMemorable ? memory.claims[question] : nil
         }
         do throws(TokenProblem) {
             if let known {
-                try known.check(now: now)
+                try known.claims.check(now: now)
                 return known
             }
-            let secrets = registry.project(name)?.secrets.map(\.key) ?? []
-            let (claims, _) = try TokenVerifier.verify(token, secrets: secrets, project: name, now: now)
+            let secrets = registry.project(name)?.secrets ?? []
+            let (claims, index) = try TokenVerifier.verify(
+                token, secrets: secrets.map(\.key), project: name, now: now)
+            let verified = Verified(claims: claims, secret: secrets[index].id)
             if isMemorable {
                 remembered.withLock { memory in
                     guard memory.version == version else { return }
                     if memory.claims.count >= AccessControl.rememberedLimit {
                         memory.claims.removeAll(keepingCapacity: true)
                     }
-                    memory.claims[question] = claims
+                    memory.claims[question] = verified
                 }
             }
-            return claims
+            return verified
         } catch {
             throw .invalid(error.description)
         }

@@ -110,7 +110,7 @@ public struct RequestTarget: Sendable {
                     atStart = true
                     continue
                 case UInt8(ascii: "."), UInt8(ascii: "_"): if atStart { return nil }
-                case UInt8(ascii: "%"), UInt8(ascii: "\\"), 0..<0x20, 0x7F...: return nil
+                case UInt8(ascii: "%"), UInt8(ascii: "\\"), UInt8(ascii: "#"), 0..<0x20, 0x7F...: return nil
                 default: break
                 }
                 atStart = false
@@ -179,6 +179,8 @@ enum PathNormaliser {
                 index += 1
             }
             if byte < 0x20 || byte == 0x7F || byte == UInt8(ascii: "\\") { return nil }
+            // A fragment is no part of a request: whoever parsed the URL would take it for another.
+            if !escaped, byte == UInt8(ascii: "#") { return nil }
             if escaped, byte == UInt8(ascii: "/") { return nil }
             decoded.append(byte)
             if byte >= 0x80 || (escaped && !isUnreserved(byte)) {

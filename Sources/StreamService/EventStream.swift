@@ -1,3 +1,4 @@
+import StreamAccess
 import StreamProtocol
 import StreamStore
 
@@ -7,14 +8,14 @@ public struct EventStream: Sendable {
     public let state: StreamState
     /// The position after what was sent.
     public private(set) var position: Int64
-    /// When the token of the request ends, in milliseconds since 1970; nil: never.
-    public let expires: Int64?
+    /// For how long the token of the request is good; nil: for ever.
+    public let lease: AccessControl.Lease?
     let encoding: EventEncoding
     private var cursor: Int64
 
-    init(state: StreamState, position: Int64, cursor: Int64, expires: Int64? = nil) {
+    init(state: StreamState, position: Int64, cursor: Int64, lease: AccessControl.Lease? = nil) {
         self.state = state
-        self.expires = expires
+        self.lease = lease
         self.position = position
         self.cursor = cursor
         encoding = EventEncoding(mediaType: state.mediaType)

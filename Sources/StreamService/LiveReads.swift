@@ -62,7 +62,7 @@ public struct LiveReads: Sendable {
             }
             let grant = try service.authoriseRead(request, name, reader)
             guard request.method == .get else { throw ServiceError.methodNotAllowed }
-            return try open(request, name, reader, expires: grant.expires)
+            return try open(request, name, reader, lease: grant.lease)
         } catch {
             service.removeExpired(reader)
             return .answer(ServiceResponse(error))
@@ -70,7 +70,7 @@ public struct LiveReads: Sendable {
     }
 
     private func open(
-        _ request: ServiceRequest, _ name: StreamName, _ reader: StoreReader, expires: Int64?
+        _ request: ServiceRequest, _ name: StreamName, _ reader: StoreReader, lease: AccessControl.Lease?
     ) throws(ServiceError) -> Opening {
         let query = ReadQuery(request.target.query)
         // nginx takes parameter names in any letter case for live reads; here only `live` is one.
@@ -96,13 +96,13 @@ public struct LiveReads: Sendable {
         if let refusal { throw refusal }
         service.touch(piece.state, now: now)
         // What anyone may read goes on without a token.
-        let expires = piece.state.isPublic ? nil : expires
+        let lease = piece.state.isPublic ? nil : lease
         let start = asked ?? piece.tail
         var generator = SystemRandomNumberGenerator()
         let cursor = Cursor.answer(to: query.cursor, at: now, using: &generator)
         if query.mode == .serverSentEvents {
             let stream = EventStream(
-                state: piece.state, position: min(start, piece.tail), cursor: cursor, expires: expires)
+                state: piece.state, position: min(start, piece.tail), cursor: cursor, lease: lease)
             return .events(head(of: stream, from: query.offset, tail: piece.tail), stream)
         }
         let isNow = query.offset == .now
@@ -111,7 +111,7 @@ public struct LiveReads: Sendable {
             variant: service.options.access.originGeneration(of: piece.state),
             isPrivate: service.isPrivate(piece.state, request), cursor: cursor)
         let poll = LongPoll(
-            state: piece.state, position: start, expires: expires, conditions: conditions)
+            state: piece.state, position: start, lease: lease, conditions: conditions)
         if start > piece.tail { return .answer(ReadAnswers.piece(piece, conditions, now: now)) }
         return answer(poll, piece, now: now).map(Opening.answer) ?? .poll(poll)
     }
@@ -169,6 +169,9 @@ public struct LiveReads: Sendable {
     /// Keeps a stream alive that somebody follows.
     public func touch(_ state: StreamState) { service.touch(state, now: service.options.clock()) }
 
+    /// Who may do what.
+    public var access: AccessControl { service.options.access }
+
     /// Milliseconds since 1970.
     public var now: Int64 { service.options.clock() }
 
@@ -196,8 +199,8 @@ public struct LongPoll: Sendable {
     public let state: StreamState
     /// The position it waits at.
     public let position: Int64
-    /// When the token of the request ends, in milliseconds since 1970; nil: never.
-    public let expires: Int64?
+    /// For how long the token of the request is good; nil: for ever.
+    public let lease: AccessControl.Lease?
     let conditions: ReadAnswers.Conditions
     var crossOrigin: CrossOrigin?
 }

@@ -98,15 +98,29 @@ extension StreamService {
             let grant = try authoriseRead(request, name, reader)
             let now = options.clock()
             let (state, _) = try reading { () throws(StoreError) in try reader.find(name, now: now) }
-            // To the end of the present second by nginx's clock, so never beyond the `exp` of a token. That a stream is public
-            // is not remembered: one made again at its URL may not be.
-            response.add(
-                HeaderName.proxyExpires, grant.claims == nil ? "0" : "@\(options.proxyClock() / 1_000)")
+            response.add(HeaderName.proxyExpires, rememberedUntil(grant, request))
             response.add("DS-Verdict", options.access.generation(of: state))
         } catch {
             response.add(HeaderName.proxyExpires, fixed: "0")
         }
         return response
+    }
+}
+
+extension StreamService {
+    /// Until when nginx remembers a verdict: to the end of the present second by its own clock, or not at all.
+    ///
+    /// Never when the token ends before that, nor that a stream is public, since one made again at its URL may not be.
+    private func rememberedUntil(_ grant: AccessControl.Grant, _ request: ServiceRequest) -> String {
+        let second = options.proxyClock() / 1_000
+        let length = [.authorization, .origin].reduce(request.target.path.utf8.count) {
+            $0 + (request.headers[$1]?.utf8.count ?? 0)
+        }
+        guard let expires = grant.expires,
+            expires - options.clock() >= (second + 1) * 1_000 - options.proxyClock(),
+            length <= VerdictBudget.longestKey, verdicts.take(in: second)
+        else { return "0" }
+        return "@\(second)"
     }
 }
 

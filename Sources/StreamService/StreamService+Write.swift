@@ -11,7 +11,11 @@ extension StreamService {
         guard let isPublic = CreationQuery.isPublic(request.target.query) else { throw .publicInvalid }
         let lifetime = try StreamService.lifetime(headers)
         var fork = try StreamService.fork(headers)
-        if let source = fork?.source, !grant.covers(reading: source) { fork?.mustBePublic = true }
+        if let source = fork?.source, !grant.covers(reading: source) {
+            // A fork holds the name and the bytes of its source: none of another project's.
+            guard source.project == name.project else { throw .forbidden }
+            fork?.mustBePublic = true
+        }
         let retention = try StreamService.retention(headers)
         let quota = options.access.registry?.quota(of: name.project)
         try checkBody(request, quota)

@@ -55,6 +55,7 @@ public final class StreamService: Sendable {
 
     let options: Options
     let committer: GroupCommitter
+    let verdicts = VerdictBudget()
 
     /// Serves the streams that `committer` writes.
     public init(options: Options, committer: GroupCommitter) {

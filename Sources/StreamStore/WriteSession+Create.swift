@@ -137,7 +137,7 @@ extension WriteSession {
         }
         if case .json(nil) = body { return .invalidJSON }
         if let quota = request.quota {
-            guard try allowsStream(request.name, quota), try allows(body, in: request.name, quota) else {
+            guard try allows(quota, request.name, body, now: request.now, isNew: true) else {
                 return .overQuota
             }
         }

@@ -72,7 +72,7 @@ public final class WriteSession {
             if messages.count == 0 { return .emptyArray }
         }
         if let quota = request.quota, request.conditions.hasBody,
-            try !allows(request.body, in: request.name, quota)
+            try !allows(quota, request.name, request.body, now: request.now, isNew: false)
         {
             return .overQuota
         }

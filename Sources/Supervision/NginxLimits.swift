@@ -13,7 +13,8 @@ enum NginxLimits {
     private static func rateLimits(_ settings: Settings) -> [Limit] {
         [
             Limit(
-                zone: "durable_streams_address", key: "$binary_remote_addr", count: settings.ratePerAddress),
+                zone: "durable_streams_address", key: "$durable_streams_client",
+                count: settings.ratePerAddress),
             Limit(
                 zone: "durable_streams_project", key: "$durable_streams_project",
                 count: settings.ratePerProject),
@@ -23,7 +24,7 @@ enum NginxLimits {
     private static func readerLimits(_ settings: Settings) -> [Limit] {
         [
             Limit(
-                zone: "durable_streams_address_readers", key: "$binary_remote_addr",
+                zone: "durable_streams_address_readers", key: "$durable_streams_client",
                 count: settings.livePerAddress),
             Limit(
                 zone: "durable_streams_project_readers", key: "$durable_streams_project",
@@ -35,12 +36,18 @@ enum NginxLimits {
         !rateLimits(settings).isEmpty || !readerLimits(settings).isEmpty
     }
 
-    /// Which project a request is for; nothing is counted for others.
-    private static let projects = """
-        map $durable_streams_uri $durable_streams_project {
-            default                            "";
-            "~^/v1/stream/"                    _default;
-            "~^/v1/([^/]+)/(stream/|streams$)" $1;
+    /// Whom a request is counted for: client and project. Preflights and probes count for nobody.
+    private static let counted = """
+        map "$request_method:$uri" $durable_streams_client {
+            default                  $binary_remote_addr;
+            "~^OPTIONS:"             "";
+            "~:/(healthz|readyz)$"   "";
+        }
+        map "$request_method:$uri" $durable_streams_project {
+            default                             "";
+            "~^OPTIONS:"                        "";
+            "~:/v1/stream/"                     _default;
+            "~:/v1/([^/]+)/(stream/|streams$)"  $1;
         }
         """
 
@@ -48,20 +55,24 @@ enum NginxLimits {
     static func zones(_ settings: Settings) -> String {
         guard isLimited(settings) else { return "" }
         return lines(
-            [projects]
+            [counted]
                 + rateLimits(settings).map {
                     "limit_req_zone \($0.key) zone=\($0.zone):10m rate=\($0.count)r/s;"
                 }
                 + readerLimits(settings).map { "limit_conn_zone \($0.key) zone=\($0.zone):10m;" }
-                + ["limit_req_status 429;", "limit_conn_status 429;"])
+                + [
+                    "limit_req_status 429;", "limit_conn_status 429;", "limit_req_log_level info;",
+                    "limit_conn_log_level info;",
+                ])
     }
 
     /// What belongs into `server { … }`.
     static func rates(_ settings: Settings) -> String {
         guard isLimited(settings) else { return "" }
-        // As it is before any rewrite, with escapes decoded: no spelling of a project has a limit of its own.
+        // Read before any rewrite, and in no subrequest again: with escapes decoded, no spelling of a project has a limit
+        // of its own.
         return lines(
-            ["set $durable_streams_uri $uri;"]
+            ["set $durable_streams_counted $durable_streams_client$durable_streams_project;"]
                 + rateLimits(settings).map { "limit_req zone=\($0.zone) burst=\($0.count) nodelay;" })
     }
 

@@ -26,6 +26,7 @@ public enum Server {
         prepare()
         try ListenCheck.check(settings.listen, patience: 1)
         let account = try NginxAccount.choose(dataDirectory: settings.dataDirectory)
+        Directories.forgetMemory(layout)
         try Directories.prepare(layout, group: account.group)
         if let note = account.note { Console.output("note: " + note) }
 

@@ -104,15 +104,16 @@ def test_the_default_project_by_its_other_url(guarded: Client, default_project: 
 
 @pytest.mark.parametrize("stream_id", [None, "mine/*"])
 def test_public_source(guarded: Client, project: Project, other: Project, stream_id: str | None) -> None:
-    """Anyone may read it, so whoever may write the fork may make it; the fork itself is private."""
+    """Anyone may read it, so whoever may write the fork may make it; the fork itself is private. But a fork holds the name
+    and the bytes of its source, so nobody makes one of another project's."""
     other.create(guarded, "news", "text/plain", "abc", query="public=true")
     project.create(guarded, "news", "text/plain", "def", query="public=true")
     token = project.token("write", stream_id=stream_id)
-    for name, source, held in (("mine/b", other.url("news"), b"abc"), ("mine/c", project.url("news"), b"def")):
-        made = expect(fork(guarded, project, name, source, token), 201)
-        assert "Stream-Public" not in made, made.describe()
-        assert content(guarded, project, name) == held
-        expect(ask(guarded, "GET", project.url(name)), 401)
+    made = expect(fork(guarded, project, "mine/c", project.url("news"), token), 201)
+    assert "Stream-Public" not in made, made.describe()
+    assert content(guarded, project, "mine/c") == b"def"
+    expect(ask(guarded, "GET", project.url("mine/c")), 401)
+    check_forbidden(fork(guarded, project, "mine/b", other.url("news"), token))
 
 
 def test_once_covered(guarded: Client, project: Project) -> None:

@@ -31,8 +31,7 @@ import Testing
         try store.create(.make("a", body: "12345"))
         #expect(try usage(store) == ProjectUsage(streams: 1, bytes: 5))
         while try store.committer.perform({ (session) throws(StoreError) in try session.extendIndex(limit: 1)
-            }) > 0
-        {}
+        }) > 0 {}
         #expect(try usage(store) == ProjectUsage(streams: 1, bytes: 5))
         _ = try store.delete("a")
         #expect(try usage(store) == ProjectUsage())

@@ -2,19 +2,28 @@ import StreamProtocol
 
 /// The limits of projects, judged where streams and records are written.
 extension WriteSession {
-    /// Whether a project may have one more stream.
-    func allowsStream(_ name: StreamName, _ quota: ProjectQuota) throws(StoreError) -> Bool {
-        guard let limit = quota.streams else { return true }
-        return try usage(of: name.project).streams < limit
+    /// Whether a project may have that much more content, and one more stream if it is for a new one.
+    func allows(
+        _ quota: ProjectQuota, _ name: StreamName, _ body: PreparedBody, now: Int64, isNew: Bool
+    ) throws(StoreError) -> Bool {
+        if try hasRoom(quota, name.project, body, isNew: isNew) { return true }
+        // What has expired counts until somebody removes it.
+        guard try sweep(now: now, WriteSession.sweepBeforeRefusal) > 0 else { return false }
+        return try hasRoom(quota, name.project, body, isNew: isNew)
     }
 
-    /// Whether a project may have that much more content.
-    func allows(_ body: PreparedBody, in name: StreamName, _ quota: ProjectQuota) throws(StoreError) -> Bool {
+    /// Expired streams that a refusal removes at most, of whatever project.
+    private static var sweepBeforeRefusal: StepBudget { StepBudget(rows: 256, microseconds: 2_000) }
+
+    private func hasRoom(
+        _ quota: ProjectQuota, _ project: String, _ body: PreparedBody, isNew: Bool
+    ) throws(StoreError) -> Bool {
+        let used = try usage(of: project)
+        if isNew, let limit = quota.streams, used.streams >= limit { return false }
         guard let limit = quota.bytes, body.weight > 0 else { return true }
         try index.refresh()
-        let project = name.project
         let pending = try recentWrites.bytes(of: project, behind: index.indexedThrough)
-        return try usage(of: project).bytes + pending + Int64(body.weight) <= limit
+        return used.bytes + pending + Int64(body.weight) <= limit
     }
 
     private func usage(of project: String) throws(StoreError) -> ProjectUsage {

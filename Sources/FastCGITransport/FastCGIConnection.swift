@@ -77,6 +77,7 @@ final class FastCGIConnection {
         put(number: response.status)
         put(StatusLine.reason(response.status))
         put(response.head)
+        put(response.exposureLine)
         if response.hasBody, response.sendsLength {
             put("Content-Length: ")
             put(number: response.body.count)

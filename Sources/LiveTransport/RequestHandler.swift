@@ -135,6 +135,7 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         let status = HTTPResponseStatus(statusCode: response.status)
         buffer.writeString("HTTP/1.1 \(status.code) \(status.reasonPhrase)\r\n")
         buffer.writeBytes(response.head)
+        buffer.writeStaticString(response.exposureLine)
         return buffer
     }
 }

@@ -161,7 +161,7 @@ public final class AccessControl: Sendable {
         // Strings that are equal have equal bytes only among those of ASCII.
         let isMemorable =
             authorization.utf8.count <= AccessControl.rememberedLength
-            && authorization.utf8.allSatisfy { $0 < 0x80 }
+            && isASCII(authorization)
         let version = registry.version
         let known: Verified? = remembered.withLock { memory in
             if memory.version != version { memory = Remembered(version: version) }
@@ -221,5 +221,23 @@ public final class AccessControl: Sendable {
 
     private func projectGeneration(of state: StreamState) -> Int64 {
         registry?.project(state.name.project)?.readerGeneration ?? 0
+    }
+}
+
+/// Eight bytes at a time: it is asked with each request.
+private func isASCII(_ text: String) -> Bool {
+    var text = text
+    return text.withUTF8 { bytes in
+        let raw = UnsafeRawBufferPointer(bytes)
+        var (index, all) = (0, UInt64(0))
+        while index + 8 <= raw.count {
+            all |= raw.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            index += 8
+        }
+        while index < raw.count {
+            all |= UInt64(raw[index])
+            index += 1
+        }
+        return all & 0x8080_8080_8080_8080 == 0
     }
 }

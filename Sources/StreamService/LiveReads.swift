@@ -182,6 +182,7 @@ public struct LiveReads: Sendable {
         if stream.encoding == .base64 { response.add("Stream-SSE-Data-Encoding", fixed: "base64") }
         if start == .start, stream.state.earliest > 0 {
             response.add(HeaderName.streamEarliestOffset, stream.state.offset(stream.state.earliest))
+            response.exposed.insert(.retention)
         }
         if stream.state.closed, stream.position >= tail {
             response.add(HeaderName.streamNextOffset, stream.state.offset(tail))

@@ -66,7 +66,10 @@ enum ReadAnswers {
         if let cursor = conditions.cursor { response.add(HeaderName.streamCursor, String(cursor)) }
         if conditions.isTagged {
             response.add(HeaderName.entityTag, tag)
-            if let cut { response.add(HeaderName.streamEarliestOffset, cut) }
+            if let cut {
+                response.add(HeaderName.streamEarliestOffset, cut)
+                response.exposed.insert(.retention)
+            }
         }
         // Asked for again, `now` means something else.
         let keepable = conditions.isTagged && (!piece.isEmpty || piece.reachesClosedTail)

@@ -171,7 +171,10 @@ extension ServiceResponse {
         default: break
         }
         if let challenge = error.challenge { add("WWW-Authenticate", fixed: challenge) }
-        if let earliest = error.earliest { add(HeaderName.streamEarliestOffset, earliest) }
+        if let earliest = error.earliest {
+            add(HeaderName.streamEarliestOffset, earliest)
+            exposed.insert(.retention)
+        }
         body = Array(#"{"error":{"code":"\#(error.code)","message":"\#(error.message)"}}"#.utf8)
     }
 }

@@ -17,6 +17,25 @@ public struct ServiceResponse: Sendable {
     /// Whether the length of the body is said; the answer to HEAD has none to say.
     public var sendsLength = true
 
+    /// Kinds of headers beyond the protocol, which browsers are only told of where one of the kind is.
+    struct Exposed: OptionSet {
+        let rawValue: UInt8
+        static let retention = Exposed(rawValue: 1)
+        static let access = Exposed(rawValue: 2)
+    }
+
+    var exposed: Exposed = []
+
+    /// The line that tells nginx which kinds to name in `Access-Control-Expose-Headers`; empty for none.
+    public var exposureLine: StaticString {
+        switch exposed {
+        case []: ""
+        case .retention: "DS-Expose: retention\r\n"
+        case .access: "DS-Expose: access\r\n"
+        default: "DS-Expose: all\r\n"
+        }
+    }
+
     /// Begins an answer.
     public init(status: Int) {
         self.status = status

@@ -83,8 +83,14 @@ extension StreamService {
 
     /// Says who may read a stream, to those who may.
     func showAccess(to state: StreamState, in response: inout ServiceResponse) {
-        if state.isPublic { response.add("Stream-Public", fixed: "true") }
-        if let key = options.access.readerKey(of: state) { response.add("Stream-Reader-Key", key) }
+        if state.isPublic {
+            response.add("Stream-Public", fixed: "true")
+            response.exposed.insert(.access)
+        }
+        if let key = options.access.readerKey(of: state) {
+            response.add("Stream-Reader-Key", key)
+            response.exposed.insert(.access)
+        }
     }
 
     /// Answers nginx, which asks before it serves a read from its cache: `DS-Verdict` when the client may have what the

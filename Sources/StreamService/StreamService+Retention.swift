@@ -23,6 +23,7 @@ extension StreamService {
     /// What HEAD says of it.
     static func show(_ state: StreamState, beside defaults: Retention, in response: inout ServiceResponse) {
         let shown = state.retention.shown(beside: defaults)
+        if shown != Retention() || state.earliest > 0 { response.exposed.insert(.retention) }
         if let age = shown.age { response.add(HeaderName.streamRetentionAge, String(age)) }
         if let bytes = shown.bytes { response.add(HeaderName.streamRetentionBytes, String(bytes)) }
         if let messages = shown.messages {

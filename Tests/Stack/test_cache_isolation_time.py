@@ -43,6 +43,27 @@ def test_an_expired_token_gets_nothing(cut: Client, mine: Project, query: str) -
     assert expect(held.read(target), 200).body == held.content[:65536]
 
 
+@pytest.mark.parametrize("part", [0.1, 0.35, 0.6, 0.85])
+def test_a_token_that_ends_within_a_second(cut: Client, mine: Project, part: float) -> None:
+    """What nginx remembers of it is for whole seconds; the token ends between two, and nothing is served from then on."""
+    held = hold(cut, mine)
+    held.warm()
+    exp = int(time.time() + 1.2) + part
+    exp += exp < time.time() + 0.5
+    token, hits, refused = mine.token("read", exp=exp), 0, 0
+    while (sent := time.time()) < exp + 1.2:
+        answer = held.read(token=token)
+        if sent >= exp:
+            check_bad_token(held.deny(answer))
+            refused += 1
+        elif answer.status == 200:
+            hits += served(answer) in ("HIT", "REVALIDATED")
+        else:
+            assert time.time() >= exp, f"refused {exp - time.time():.3f} s before exp"
+    assert hits > 20 and refused > 20, (hits, refused)
+    held.warm()
+
+
 def test_a_removed_secret_opens_nothing(cut_stack: Stack, cut: Client) -> None:
     """Within two seconds, for every token that it has signed, whatever is warm; those of the other secret go on."""
     project = new_project(cut_stack)

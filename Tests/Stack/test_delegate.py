@@ -446,8 +446,11 @@ def test_internal_locations(shop: Client, delegate: Delegate, tmp_path) -> None:
     assert all(one.all("X-Original-URI")[0].startswith("/") and "harmless" not in one.all("X-Original-URI")[0] for one in delegate.asked)
 
 
-@pytest.mark.parametrize("settings", [{}, {"DS_AUTH_DELEGATE_URL": ""}], ids=["absent", "empty"])
-def test_address_is_needed(fresh_stack, settings: dict[str, str]) -> None:
+@pytest.mark.parametrize("address", [None, "", "https://127.0.0.1:9000/check", "HTTPS://127.0.0.1:9000/check", "http://127.0.0.1:9000",
+                                     "127.0.0.1:9000/check", "http:///check", "http://127.0.0.1:9000/check?x=1"])  # fmt: skip
+def test_address_is_needed(fresh_stack, address: str | None) -> None:
+    """Of an endpoint in the clear: nginx would check no certificate, and has to know what to ask for."""
+    settings = {} if address is None else {"DS_AUTH_DELEGATE_URL": address}
     status, errors = refused(fresh_stack(start=False, DS_AUTH="delegate", **settings))
     assert status == 78 and re.search("DS_AUTH_DELEGATE_URL|auth.delegate.url", one_line(errors)), (status, errors)
 

@@ -48,6 +48,9 @@ UNSAFE = {
     "nul": "/v1/stream/{p}%00",
     "line-feed": "/v1/stream/{p}%0A",
     "not-utf8": "/v1/stream/{p}%FF",
+    "fragment": "/v1/stream/{p}#",
+    "fragment-2": "/v1/stream/{p}#x",
+    "fragment-inside": "/v1/stream/#/{p}",
     "broken-escape": "/v1/stream/{p}%4",
     "broken-escape-2": "/v1/stream/{p}%zz",
 }
@@ -101,6 +104,17 @@ def test_escapes_are_normalised(http: Client, path: str, one: str, other: str) -
         check_empty(http.put_fork(f"{path}/b", f"{path}/{spelled}"), 200, Stream_Next_Offset=tail)
     expect(http.delete(f"{path}/{one}"), 204)
     expect(http.head(f"{path}/{other}"), 410)
+
+
+def test_number_sign(http: Client, path: str) -> None:
+    """Escaped it is a character like any other, not the end of the path."""
+    http.create(path, "text/plain", "other")
+    http.create(f"{path}%23x", "text/plain", "abc")
+    expect(create_from(http, f"{path}/b%23", url(f"{path}%23x")), 201)
+    assert http.get(f"{path}/b%23").body == b"abc"
+    expect(http.delete(f"{path}%23x"), 204)
+    expect(http.head(f"{path}%23x"), 410)
+    check_unreferenced(http, path)
 
 
 def test_the_default_project_has_two_urls(http: Client, path: str) -> None:

@@ -89,6 +89,14 @@ def test_rate_of_an_address(limited) -> None:
         check_rate(*burst(http, 30, "/v1/stream/a"))
 
 
+@pytest.mark.parametrize("target", ["/v1/stream/a:/healthz", "/v1/one/stream/a%3A/readyz", "/v1/stream/healthz", "/x:/healthz", "/healthz%0A"])
+def test_rate_of_what_looks_like_a_probe(limited, target: str) -> None:
+    """Only the two paths of probes are free, not those that end like them."""
+    stack = limited(DS_RATE_PER_ADDRESS=RATE)
+    with closing(Client(stack)) as http:
+        check_rate(*burst(http, 30, target))
+
+
 @pytest.mark.parametrize("method", ["PUT", "POST", "HEAD", "DELETE", "PATCH"])
 def test_rate_of_every_method(limited, method: str) -> None:
     stack = limited(DS_RATE_PER_ADDRESS=RATE)
@@ -117,6 +125,7 @@ SPELLINGS = {
     "escaped": ("one", ["/v1/%6fne/stream/a", "/v1/o%6Ee/stream/a", "/v1/on%65/stream/a", "/v1/%6F%6E%65/stream/a", "/v1/one/stream/a"]),
     "escaped-around": ("one", ["/%76%31/one/stream/a", "/v1/one/%73tream/a", "/v%31/on%65/%73treams", "/v1/one/stream/a"]),
     "escaped-dash": ("a-b.c~d_", ["/v1/a-b.c~d_/stream/a", "/v1/a%2Db.c~d_/stream/a", "/v1/a-b%2ec%7Ed%5F/stream/a"]),
+    "colon": ("one", ["/v1/one/stream/a:/v1/stream/b", "/v1/one/stream/a:/v1/two/streams", "/v1/one/stream/a%3A/healthz", "/v1/one/stream/a"]),
     "default": ("_default", ["/v1/stream/a", "/v1/_default/stream/a", "/v1/%5Fdefault/stream/a", "/v1/%73tream/a", "/v1/_default/streams"]),
     "live": ("one", ["/v1/one/stream/a?live=long-poll&offset=-1", "/v1/%6Fne/stream/a?live=sse&offset=-1", "/v1/one/stream/a"]),
 }
@@ -159,6 +168,25 @@ def test_rates_with_tokens(limited) -> None:
             assert answer.get("Retry-After") == "1"
         assert RATE <= 30 - len(refusals(answers)) <= RATE + 5
         assert {answer.status for answer in answers} == {404, 429}
+
+
+@pytest.mark.parametrize("auth", ["none", "project-jwt"])
+def test_preflights_and_probes_are_free(limited, auth: str) -> None:
+    """They are never refused, and take nothing from those that may be."""
+    stack = limited(DS_AUTH=auth, DS_RATE_PER_ADDRESS=1, DS_RATE_PER_PROJECT=1)
+    with closing(Client(stack)) as http:
+
+        def check_free() -> None:
+            for target in ("/v1/stream/a", "/v1/one/stream/a?live=sse", "/v1/one/streams", "/nowhere", "/healthz"):
+                assert {answer.status for answer in burst(http, 8, target, method="OPTIONS")[0]} == {204}, target
+            for method, target in (("GET", "/healthz"), ("GET", "/readyz"), ("HEAD", "/readyz"), ("GET", "/readyz?x")):
+                assert {answer.status for answer in burst(http, 8, target, method=method)[0]} == {200}, target
+
+        check_free()
+        answers, took = burst(http, 10, "/v1/stream/a", "/v1/one/stream/a")
+        assert 1 <= 10 - len(refusals(answers)) <= 3 + took and answers[0].status != 429
+        check_free()
+        assert refusals(burst(http, 10, "/v1/one/stream/a")[0])
 
 
 def test_cached_pieces_count_too(limited) -> None:

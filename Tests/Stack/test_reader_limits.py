@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing
 
 import pytest
 
-from access import LiveSource, Project, ask, check_refusal, wait_known
+from access import LiveSource, Project, ask, bearer, check_refusal, wait_known
 from checks import check_error
 from client import Client, expect
 from stack import Stack
@@ -38,10 +38,10 @@ def hold(held: ExitStack, stack: Stack, target: str, address: str = "127.0.0.1")
     assert connection.quiet_for(0.3), connection.buffer
 
 
-def live(http: Client, target: str) -> Response:
+def live(http: Client, target: str, token: str | None = None) -> Response:
     """The head of a live answer on a connection of its own."""
     with FromAddress(http.stack, getattr(http, "address", "127.0.0.1")).connection as connection:
-        connection.send(build_request("GET", target))
+        connection.send(build_request("GET", target, [*bearer(token).items()] if token else []))
         answer = connection.read_head()
         if "Content-Length" in answer:
             answer.body = connection.take(int(answer.get("Content-Length") or 0))
@@ -124,3 +124,29 @@ def test_readers_with_tokens(fresh_stack, held: ExitStack) -> None:
         assert LATER.fullmatch(answer.get("Retry-After") or "")
         with LiveSource(stack, two.url("a", SSE), two.token()):
             pass
+
+
+@pytest.mark.parametrize("auth", ["none", "project-jwt"])
+@pytest.mark.parametrize("spelled", ["%6cive=sse&offset=now", "l%69ve=%73se&offset=now", "%6Cive=long-poll&offset=now"])
+def test_readers_that_the_pool_tells_of(fresh_stack, held: ExitStack, auth: str, spelled: str) -> None:
+    """nginx itself does not see that they wait; they count all the same, with no other limit set."""
+    stack = fresh_stack(DS_AUTH=auth, DS_LIVE_PER_PROJECT=2, DS_LONG_POLL_TIMEOUT=20, DS_SSE_LIFETIME=60)
+    one, two = Project(stack), Project(stack)
+    with closing(Client(stack)) as http:
+        for project in (one, two):
+            wait_known(stack, project)
+            project.create(http, "a", "text/plain", "abc")
+        for _ in range(2):
+            connection = held.enter_context(closing(stack.connect()))
+            connection.send(build_request("GET", one.url("a", spelled), [*bearer(one.token()).items()]))
+            if "poll" in spelled:
+                assert connection.quiet_for(0.3), connection.buffer
+            else:
+                expect(connection.read_head(), 200)
+        for query in (spelled, SSE, POLL, "%6cive=sse&offset=now", "liv%65=%6Cong-poll&offset=now"):
+            answer = live(http, one.url("a", query), one.token())
+            (check_error if auth == "none" else check_refusal)(answer, 429, "TOO_MANY_READERS")
+        assert expect(ask(http, "GET", one.url("a"), one.token()), 200).body == b"abc"
+        expect(live(http, two.url("a", "%6cive=sse&offset=now"), two.token()), 200)
+        held.close()
+        wait_until(stack, lambda: live(http, one.url("a", "%6cive=sse&offset=now"), one.token()).status == 200, "there is room again")

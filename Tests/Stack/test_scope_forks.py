@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from access import Project, ask, check_bad_token, check_forbidden, wait_known
+from access import Project, ask, check_bad_token, check_forbidden, command_json, wait_known, wait_until
 from client import Client, expect
 from stack import Stack
 from wire import Response
@@ -114,6 +116,22 @@ def test_public_source(guarded: Client, project: Project, other: Project, stream
     assert content(guarded, project, "mine/c") == b"def"
     expect(ask(guarded, "GET", project.url("mine/c")), 401)
     check_forbidden(fork(guarded, project, "mine/b", other.url("news"), token))
+
+
+def test_nothing_is_held_from_another_project(guarded: Client, project: Project, other: Project) -> None:
+    """Neither the name nor the bytes of a public stream: its owner deletes it, and has room for another."""
+    project.create(guarded, "news", "text/plain", "x" * 900, query="public=true")
+    command_json(project.stack, "set-quota", project.name, "--streams", "1", "--bytes", "1000")
+    token = project.token("write")
+    wait_until(lambda: ask(guarded, "POST", project.url("news"), token, type="text/plain", body="x" * 101).status == 507, "the quota is noticed")
+    for _ in range(2):
+        check_forbidden(fork(guarded, other, "mine", project.url("news"), other.token("manage")))
+    expect(ask(guarded, "HEAD", other.url("mine"), other.token()), 404)
+    expect(ask(guarded, "DELETE", project.url("news"), token), 204)
+    expect(ask(guarded, "HEAD", project.url("news"), token), 404)
+    (usage,) = [one["usage"] for one in command_json(project.stack, "projects")["projects"] if one["project"] == project.name]
+    assert usage == {"streams": 0, "bytes": 0}
+    project.create(guarded, "news", "application/json", json.dumps("y" * 900))
 
 
 def test_once_covered(guarded: Client, project: Project) -> None:

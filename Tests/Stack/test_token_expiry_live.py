@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 
-from access import LiveSource, Project, ask, bearer, check_bad_token, wait_until
+from access import GUARDED, LiveSource, Project, ask, bearer, check_bad_token, wait_known, wait_until
 from checks import check_protocol_headers
 from client import Client, expect
 from stack import Stack
@@ -17,6 +17,7 @@ from wire import Connection, build_request
 
 DIGITS = re.compile(r"[0-9]+")
 LATE = 1.0  # How long after its instant something may be seen on a busy machine.
+SLACK = 0.5  # The same, where the instant itself is the end of a time that is promised.
 TIMEOUT = 2.0  # DS_LONG_POLL_TIMEOUT of the shared server.
 SSE = ["live=sse&offset=-1", "live=%73se&offset=-1"]
 
@@ -74,6 +75,64 @@ def test_sse_of_others_goes_on(jwt_stack: Stack, guarded: Client, project: Proje
         check_instant(exp)
         project.append(guarded, path, "news")
         assert long.batch()[0] == b"news"
+
+
+def test_sse_ends_close_to_exp(jwt_stack: Stack, guarded: Client, project: Project, path: str) -> None:
+    """Wherever exp lies between the looks at lifetimes, which are half a second apart."""
+    project.create(guarded, path, "text/plain")
+    begin = time.time() + 1.3
+    with ExitStack() as held:
+        target, readers = project.url(path, "live=sse&offset=-1"), []
+        for exp in (begin + n * 0.12 for n in range(5)):
+            readers.append((exp, held.enter_context(LiveSource(jwt_stack, target, project.token(exp=exp)))))
+        for exp, source in readers:
+            source.control()
+            source.end()
+            assert -0.1 <= time.time() - exp < 0.25, f"{time.time() - exp:.3f} s after exp"
+
+
+def test_readers_end_with_their_secret(fresh_stack, path: str) -> None:
+    """Not those of the other secret, nor those of public streams, whatever token they came with."""
+    stack = fresh_stack(**GUARDED | {"DS_LONG_POLL_TIMEOUT": 25, "DS_SSE_LIFETIME": 60})
+    project, others = Project(stack), Project(stack)
+    (first,) = project.secrets
+    old = project.secret
+    project.add_secret()
+    for one in (project, others):
+        wait_known(stack, one)
+    with closing(Client(stack)) as http, ExitStack() as held:
+        public = f"{path}/public"
+        project.create(http, path, "text/plain")
+        others.create(http, path, "text/plain")
+        tail = project.create(http, public, "text/plain", query="public=true").offset
+        ending, lasting = project.token(secret=old), project.token()
+        stays = [(project, path, lasting), (others, path, others.token())]
+        stays += [(project, public, token) for token in (ending, lasting, None)]
+
+        def open_all(one: Project, name: str, token: str | None) -> tuple[LiveSource, Connection]:
+            source = held.enter_context(LiveSource(stack, one.url(name, "live=sse&offset=-1"), token))
+            source.control()
+            poll = held.enter_context(stack.connect(timeout=40))
+            poll.send(build_request("GET", one.url(name, "live=long-poll&offset=now"), [*bearer(token).items()] if token else []))
+            assert poll.quiet_for(0.1), poll.read_response().describe()
+            return source, poll
+
+        ends = [open_all(project, path, ending) for _ in range(3)]
+        stay = [open_all(*reader) for reader in stays]
+        project.remove_secret(first)
+        removed = time.monotonic()
+        for source, poll in ends:
+            source.end()
+            answer = expect(poll.read_response(), 204)
+            assert answer.get("Cache-Control") == "no-store" and "Stream-Closed" not in answer, answer.describe()
+            assert time.monotonic() - removed < 2 + SLACK
+            check_bad_token(ask(http, "GET", project.url(path, f"live=long-poll&offset={tail}"), ending))
+        # One more look at lifetimes, and they are still there.
+        assert all(poll.quiet_for(0.2) and source.connection.quiet_for(0) for source, poll in stay)
+        for one, name in ((project, path), (others, path), (project, public)):
+            one.append(http, name, "news")
+        for source, poll in stay:
+            assert source.batch()[0] == b"news" and expect(poll.read_response(), 200).body == b"news"
 
 
 def test_sse_that_is_kept_busy_ends_too(jwt_stack: Stack, guarded: Client, project: Project, path: str) -> None:

@@ -1,0 +1,54 @@
+import NIOCore
+import StreamProtocol
+import StreamService
+import StreamStore
+
+/// What the passing of time brings: ends of lifetimes, comments that keep connections open, readers that take nothing.
+extension LiveHub {
+    func onTick() {
+        ticks += 1
+        keepStreamsAlive()
+        // Lifetimes and stalls need no better than half a second; thousands of readers wait here.
+        let shortest = min(options.keepAlive.nanoseconds, options.eventLifetime.nanoseconds)
+        if shortest > TimeAmount.seconds(2).nanoseconds, ticks % 5 != 0 { return }
+        endLostLeases()
+        let now = NIODeadline.now()
+        for watch in watches.values {
+            for subscriber in Array(watch.subscribers.values) { look(at: subscriber, now) }
+        }
+    }
+
+    private func look(at subscriber: EventSubscriber, _ now: NIODeadline) {
+        if let since = subscriber.blockedSince, now - since > options.stallLimit {
+            subscriber.channel.close(promise: nil)
+        } else if subscriber.phase == .ended {
+            return
+        } else if now >= subscriber.endsAt, !subscriber.isFirst {
+            end(subscriber)
+        } else if subscriber.phase == .idle, now - subscriber.lastWrite >= options.keepAlive {
+            write(LiveHub.comment, to: subscriber)
+        }
+    }
+
+    private static let comment = ByteBuffer(staticString: EventFraming.keepAlive)
+
+    /// A stream with a TTL doesn't expire while somebody waits for it; one with a fixed end does, and
+    /// its readers are told.
+    private func keepStreamsAlive() {
+        let now = reads.now
+        for watch in Array(watches.values) {
+            guard let deadline = watch.state.deadline else { continue }
+            switch watch.state.lifetime {
+            case .window(let seconds):
+                // Twice in each window, so that a touch has time to be written.
+                if deadline - now < seconds * 500 {
+                    reads.touch(watch.state)
+                    watch.state.deadline = now + seconds * 1_000
+                }
+            case .until:
+                if now >= deadline { changed(watch.state.id) }
+            case .unlimited: break
+            }
+        }
+    }
+}

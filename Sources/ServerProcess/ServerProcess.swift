@@ -104,20 +104,20 @@ public struct ServerProcess: Sendable {
         // The live process makes this socket itself, and only when it is ready.
         let wakeSocket = layout.wakeSocket
         let (failures, space, refusals) = (failures, space, RefusalLog(log))
-        return StreamService(
-            options: StreamService.Options(
-                maximumBody: settings.maxBodyBytes, readChunk: settings.readChunkBytes,
-                publicURL: settings.publicURL, retention: retention, access: access,
-                clock: ServerProcess.milliseconds, proxyClock: ServerProcess.unmovedMilliseconds,
-                othersAreReady: {
-                    let descriptor = ds_connect_unix(wakeSocket)
-                    guard descriptor >= 0 else { return false }
-                    close(descriptor)
-                    return true
-                },
-                hasRoomForCopies: { space.hasRoomForCopies }, failed: failures.report,
-                refused: refusals.report),
-            committer: committer)
+        var options = StreamService.Options(
+            maximumBody: settings.maxBodyBytes, readChunk: settings.readChunkBytes,
+            publicURL: settings.publicURL, retention: retention, access: access,
+            clock: ServerProcess.milliseconds, proxyClock: ServerProcess.unmovedMilliseconds,
+            othersAreReady: {
+                let descriptor = ds_connect_unix(wakeSocket)
+                guard descriptor >= 0 else { return false }
+                close(descriptor)
+                return true
+            },
+            hasRoomForCopies: { space.hasRoomForCopies }, failed: failures.report,
+            refused: refusals.report)
+        options.workers = settings.workers
+        return StreamService(options: options, committer: committer)
     }
 
     /// Calls `body` once, on a thread of its own, when the process is to end.

@@ -16,6 +16,8 @@ public final class StreamService: Sendable {
         public var retention: Retention
         /// Who may do what.
         public var access: AccessControl
+        /// Worker processes of the server.
+        public var workers = 1
         /// Milliseconds since 1970.
         public var clock: @Sendable () -> Int64
         /// The same as nginx knows it.
@@ -55,12 +57,13 @@ public final class StreamService: Sendable {
 
     let options: Options
     let committer: GroupCommitter
-    let verdicts = VerdictBudget()
+    let verdicts: VerdictBudget
 
     /// Serves the streams that `committer` writes.
     public init(options: Options, committer: GroupCommitter) {
         self.options = options
         self.committer = committer
+        verdicts = VerdictBudget(workers: options.workers)
     }
 
     /// Where an answer goes.

@@ -13,6 +13,7 @@ public enum ConfigurationRendering {
         try Directories.create(settings.dataDirectory)
         let account = try NginxAccount.choose(dataDirectory: settings.dataDirectory)
         try Directories.prepare(settings.layout, group: account.group)
+        if settings.auth == .projectJWT { try MemoryDirectory(settings.layout).create(group: account.group) }
         try Directories.create(output)
         guard let buffer = realpath(output, nil) else { throw .system("finding \(output)", code: errno) }
         defer { free(buffer) }

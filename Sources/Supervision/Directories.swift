@@ -39,19 +39,6 @@ enum Directories {
             try createPrivate(run)
         }
         if let group { try setGroup(run, group, mode: 0o2750) }
-        try createPrivate(layout.memoryDirectory)
-        if let group { try setGroup(layout.memoryDirectory, group, mode: 0o750) }
-    }
-
-    /// Removes what was for memory only, when nobody works with it any more.
-    static func forgetMemory(_ layout: DataDirectoryLayout) { remove(layout.memoryDirectory) }
-
-    private static func remove(_ path: String) {
-        for name in (try? names(in: path)) ?? [] {
-            let child = "\(path)/\(name)"
-            if unlink(child) != 0 { remove(child) }
-        }
-        rmdir(path)
     }
 
     /// Lets the group read the segments; those of a data directory that was restored or copied too.
@@ -70,6 +57,11 @@ enum Directories {
     static func names(in path: String) throws(SupervisionError) -> [String] {
         guard let stream = opendir(path) else { throw .system("reading \(path)", code: errno) }
         defer { closedir(stream) }
+        return names(in: stream)
+    }
+
+    /// What a directory holds from where it was read to.
+    static func names(in stream: OpaquePointer) -> [String] {
         var names: [String] = []
         while let entry = readdir(stream) {
             let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
@@ -81,7 +73,7 @@ enum Directories {
     }
 
     /// A directory in a place where everyone may create names: one that somebody else made is refused.
-    private static func createPrivate(_ path: String) throws(SupervisionError) {
+    static func createPrivate(_ path: String) throws(SupervisionError) {
         guard mkdir(path, 0o700) != 0 else { return }
         guard errno == EEXIST else { throw .system("creating directory \(path)", code: errno) }
         let found = try status(path)

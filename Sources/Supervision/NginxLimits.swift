@@ -36,18 +36,18 @@ enum NginxLimits {
         !rateLimits(settings).isEmpty || !readerLimits(settings).isEmpty
     }
 
-    /// Whom a request is counted for: client and project. Preflights and probes count for nobody.
+    /// Whom a request is counted for: client and project. A method holds no colon, a path may. Preflights and probes count for nobody.
     private static let counted = """
         map "$request_method:$uri" $durable_streams_client {
             default                  $binary_remote_addr;
             "~^OPTIONS:"             "";
-            "~:/(healthz|readyz)$"   "";
+            "~^[^:]*:/(healthz|readyz)\\z" "";
         }
         map "$request_method:$uri" $durable_streams_project {
             default                             "";
             "~^OPTIONS:"                        "";
-            "~:/v1/stream/"                     _default;
-            "~:/v1/([^/]+)/(stream/|streams$)"  $1;
+            "~^[^:]*:/v1/stream/" _default;
+            "~^[^:]*:/v1/([^/]+)/(stream/|streams\\z)" $1;
         }
         """
 

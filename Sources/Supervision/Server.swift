@@ -26,8 +26,11 @@ public enum Server {
         prepare()
         try ListenCheck.check(settings.listen, patience: 1)
         let account = try NginxAccount.choose(dataDirectory: settings.dataDirectory)
-        Directories.forgetMemory(layout)
         try Directories.prepare(layout, group: account.group)
+        let memory = MemoryDirectory(layout)
+        // A server that was killed has left what it knew.
+        memory.remove()
+        if settings.auth == .projectJWT { try memory.create(group: account.group) }
         if let note = account.note { Console.output("note: " + note) }
 
         let nginx = try Nginx.render(
@@ -48,7 +51,7 @@ public enum Server {
         withExtendedLifetime(workerSocket) {}
         withExtendedLifetime(liveSocket) {}
         for path in [layout.workerSocket, layout.liveSocket, layout.wakeSocket] { unlink(path) }
-        Directories.forgetMemory(layout)
+        memory.remove()
         withExtendedLifetime(lock) {}
         return status
     }

@@ -30,7 +30,8 @@ import Testing
             zones.contains(
                 "limit_req_zone $durable_streams_project zone=durable_streams_project:10m rate=7r/s;"))
         #expect(
-            zones.contains("limit_conn_zone $durable_streams_client zone=durable_streams_address_readers:10m;"))
+            zones.contains(
+                "limit_conn_zone $durable_streams_client zone=durable_streams_address_readers:10m;"))
         #expect(!zones.contains("durable_streams_address:") && !zones.contains("project_readers"))
         #expect(
             values["DS_RATE_LIMITS"]?.contains("limit_req zone=durable_streams_project burst=7 nodelay;")

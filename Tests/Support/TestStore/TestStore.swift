@@ -44,9 +44,9 @@ public final class TestStore: Sendable {
     /// The changes of each commit so far that changed something.
     public var commits: [[StreamChange]] { record.commits.update { (false, $0) } }
 
-    /// Waits until there were `count` commits that changed something; false after ten seconds.
+    /// Waits until there were `count` commits that changed something; false after a minute.
     public func waitForCommits(_ count: Int) -> Bool {
-        record.commits.wait(timeout: 10_000) { $0.count >= count ? true : nil } ?? false
+        record.commits.wait(timeout: 60_000) { $0.count >= count ? true : nil } ?? false
     }
 
     /// The failures reported so far.

@@ -63,6 +63,7 @@ extension WriteSession {
     /// Adds the entries, sorted by stream, to the sizes of the hot parts.
     private func countHot(_ entries: [IndexEntry], _ limits: SegmentLimits) throws(StoreError) {
         var first = 0
+        var grown: [(stream: Int64, bytes: Int64)] = []
         while first < entries.count {
             let stream = entries[first].stream
             let behind = entries[first...].firstIndex { $0.stream != stream } ?? entries.count
@@ -70,10 +71,12 @@ extension WriteSession {
             first = behind
             // Stream 0 has the tombstones.
             guard stream > 0 else { continue }
-            try addHot(
-                stream, messages: run.reduce(0) { $0 + $1.messages }, bytes: run.reduce(0) { $0 + $1.bytes })
+            let bytes = run.reduce(0) { $0 + $1.bytes }
+            try addHot(stream, messages: run.reduce(0) { $0 + $1.messages }, bytes: bytes)
+            grown.append((stream, bytes))
             if try isFull(stream, limits) { try queueRotation(of: stream) }
         }
+        try countUsage(grown)
     }
 
     /// Writes a value that is there already, to see whether the data directory takes writes.

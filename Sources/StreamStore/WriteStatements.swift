@@ -38,6 +38,8 @@ struct WriteStatements {
     let allPages: SQLiteStatement
     let vacuum: SQLiteStatement
     let usage: SQLiteStatement
+    let anyUsage: SQLiteStatement
+    let addUsage: SQLiteStatement
 
     init(_ connection: SQLiteConnection) throws(StoreError) {
         begin = try connection.prepare("BEGIN IMMEDIATE")
@@ -128,6 +130,8 @@ struct WriteStatements {
         freePages = try connection.prepare("PRAGMA freelist_count")
         allPages = try connection.prepare("PRAGMA page_count")
         usage = try connection.prepare("SELECT streams, bytes FROM project_usage WHERE project = ?1")
+        anyUsage = try connection.prepare("SELECT 1 FROM project_usage LIMIT 1")
+        addUsage = try connection.prepare("UPDATE project_usage SET bytes = bytes + ?2 WHERE project = ?1")
         vacuum = try connection.prepare("PRAGMA incremental_vacuum(1)")
     }
 }

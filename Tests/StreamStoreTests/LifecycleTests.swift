@@ -137,7 +137,7 @@ import Testing
         Self.execute(
             """
             DROP TRIGGER stream_added; DROP TRIGGER stream_removed; DROP TRIGGER segment_added;
-            DROP TRIGGER segment_removed; DROP TRIGGER hot_added; DROP TRIGGER hot_changed; DROP TRIGGER hot_removed;
+            DROP TRIGGER segment_removed; DROP TRIGGER hot_removed;
             DROP TABLE project; DROP TABLE project_secret; DROP TABLE project_usage; DROP TABLE registry;
             ALTER TABLE stream DROP COLUMN public; ALTER TABLE stream DROP COLUMN reader_generation;
             ALTER TABLE record DROP COLUMN written_at;

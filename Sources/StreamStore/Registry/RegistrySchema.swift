@@ -2,8 +2,8 @@
 enum RegistrySchema {
     /// 3: who may read a stream, when a record was written, and the registry of projects.
     ///
-    /// What a project uses is counted by triggers, for projects that are registered: in the hot log when records are
-    /// entered into the index, which is off the commit path, so an append pays nothing for it. The bytes of a stream are
+    /// What a project uses is counted for projects that are registered: streams and segments by triggers, the hot log
+    /// where records are entered into the index (`countUsage`), which is off the commit path. The bytes of a stream are
     /// those of its segments and of its indexed hot part; they leave the count with the stream's row, so what the purge
     /// removes later finds no stream and changes nothing.
     static let third = """
@@ -46,10 +46,6 @@ enum RegistrySchema {
                 """, name: "OLD.name")
         + counting("segment_added", "AFTER INSERT ON segment", bytes: "NEW.bytes", stream: "NEW.stream")
         + counting("segment_removed", "AFTER DELETE ON segment", bytes: "-OLD.bytes", stream: "OLD.stream")
-        + counting("hot_added", "AFTER INSERT ON hot", bytes: "NEW.bytes", stream: "NEW.stream")
-        + counting(
-            "hot_changed", "AFTER UPDATE OF bytes ON hot", bytes: "NEW.bytes - OLD.bytes",
-            stream: "NEW.stream")
         + counting("hot_removed", "AFTER DELETE ON hot", bytes: "-OLD.bytes", stream: "OLD.stream")
 
     private static func counting(

@@ -70,6 +70,7 @@ extension WriteSession {
         }
         try insert(stored)
         try addHot(segment.stream, messages: -segment.appends, bytes: -stored.hotBytes)
+        try countUsage([(segment.stream, -stored.hotBytes)])
         try queuePurge(of: segment.stream, below: segment.end)
         TestPoint.segmentRecorded.reached()
         return true

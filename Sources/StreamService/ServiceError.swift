@@ -11,6 +11,10 @@ public struct ServiceError: Error, Equatable, Sendable {
     public let message: StaticString
     /// What a 401 or 403 asks for (RFC 6750 section 3).
     public private(set) var challenge: StaticString?
+    /// What the resource takes instead of the method that came.
+    public private(set) var allow: StaticString = "GET, HEAD, PUT, POST, DELETE, OPTIONS"
+    /// Seconds after which to try again, with 503 and 507.
+    public private(set) var retryAfter: StaticString = "5"
     /// Where a stream begins of which the part asked for is no longer kept.
     public private(set) var earliest: Offset?
 
@@ -42,11 +46,18 @@ public struct ServiceError: Error, Equatable, Sendable {
         403, "FORBIDDEN", "the token does not allow this", #"Bearer error="insufficient_scope""#)
     static let publicInvalid = ServiceError(400, "PUBLIC_INVALID", "public is true or false, once")
     static let limitInvalid = ServiceError(400, "LIMIT_INVALID", "limit is a whole number from 1 to 1000")
-    static let listingMethod = ServiceError(
-        405, "METHOD_NOT_ALLOWED", "the list of streams takes GET and OPTIONS")
+    static var listingMethod: ServiceError {
+        var error = ServiceError(405, "METHOD_NOT_ALLOWED", "the list of streams takes GET and OPTIONS")
+        error.allow = "GET, OPTIONS"
+        return error
+    }
     static let quotaExceeded = ServiceError(
         507, "QUOTA_EXCEEDED", "the project has all that it may take; reads and deletes go on")
-    static let busy = ServiceError(503, "BUSY", "too many writes wait; try again in a second")
+    static var busy: ServiceError {
+        var error = ServiceError(503, "BUSY", "too many writes wait; try again in a second")
+        error.retryAfter = "1"
+        return error
+    }
     static let badPath = ServiceError(
         400, "PATH_INVALID", "the path holds an empty, dot or otherwise unsafe segment")
     static let pathTooLong = ServiceError(
@@ -163,11 +174,8 @@ extension ServiceResponse {
         add(HeaderName.contentType, fixed: "application/json")
         add(HeaderName.cacheControl, fixed: "no-store")
         switch error.status {
-        case 405 where error.message.description == ServiceError.listingMethod.message.description:
-            add("Allow", fixed: "GET, OPTIONS")
-        case 405: add("Allow", fixed: "GET, HEAD, PUT, POST, DELETE, OPTIONS")
-        case 503 where error == .busy: add("Retry-After", fixed: "1")
-        case 503, 507: add("Retry-After", fixed: "5")
+        case 405: add("Allow", fixed: error.allow)
+        case 503, 507: add("Retry-After", fixed: error.retryAfter)
         default: break
         }
         if let challenge = error.challenge { add("WWW-Authenticate", fixed: challenge) }

@@ -101,9 +101,15 @@ extension StreamService {
         do throws(ServiceError) {
             if let rejection = request.rejection { throw rejection }
             guard case .stream(let name) = request.target.route else { throw .noRoute }
-            let grant = try authoriseRead(request, name, reader)
             let now = options.clock()
             let (state, _) = try reading { () throws(StoreError) in try reader.find(name, now: now) }
+            let grant: AccessControl.Grant
+            do throws(AccessControl.Refusal) {
+                grant = try judge(request, name.project, .read(name.path))
+            } catch {
+                guard state.isPublic else { throw answer(to: error, request) }
+                grant = .open
+            }
             response.add(HeaderName.proxyExpires, rememberedUntil(grant, request))
             response.add("DS-Verdict", options.access.generation(of: state))
         } catch {

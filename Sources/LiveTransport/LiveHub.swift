@@ -65,7 +65,7 @@ final class LiveHub: @unchecked Sendable {
         let seen = reads.look(at: id, from: waiter.poll.position, for: .longPoll, reader: reader)
         if let response = reads.answer(waiter.poll, seen) {
             finish(waiter, response)
-        } else if isDraining {
+        } else if isDraining || isLost(waiter.poll.lease) {
             finish(waiter, reads.timeout(waiter.poll))
         }
     }
@@ -91,7 +91,7 @@ final class LiveHub: @unchecked Sendable {
     func add(_ subscriber: EventSubscriber) {
         watch(subscriber.stream.state).subscribers[ObjectIdentifier(subscriber)] = subscriber
         limit(subscriber)
-        readOn(subscriber)
+        if subscriber.phase != .ended { readOn(subscriber) }
     }
 
     /// The connection is closed.

@@ -1,4 +1,5 @@
 import Glibc
+import StreamStore
 
 /// The file of the key: 64 hexadecimal digits and a line feed, for its owner alone.
 extension SecretsKey {
@@ -33,7 +34,7 @@ extension SecretsKey {
             throw AccessError(
                 kind: .configuration,
                 "secrets key \(path) is open to others (mode 0\(String(mode, radix: 8))): "
-                    + "chmod 600 \(quoted(path))")
+                    + "chmod 600 \(Finding.quoted(path))")
         }
         // One byte more than a key may have, so that a longer file is seen to be longer.
         let text = try read(descriptor, atMost: length * 2 + 2, path)
@@ -129,23 +130,6 @@ extension SecretsKey {
             bytes.append(high << 4 | low)
         }
         return bytes
-    }
-
-    /// A path as one word of a shell's command.
-    private static func quoted(_ path: String) -> String {
-        let plain = path.utf8.allSatisfy { byte in
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "/"), UInt8(ascii: "."),
-                UInt8(ascii: "_"),
-                UInt8(ascii: "-"):
-                true
-            default: false
-            }
-        }
-        if plain { return path }
-        return "'" + path.split(separator: "'", omittingEmptySubsequences: false).joined(separator: #"'\''"#)
-            + "'"
     }
 
     private static func failure(_ operation: String, _ code: Int32 = errno) -> AccessError {

@@ -25,7 +25,7 @@ public struct Finding: Equatable, Sendable, CustomStringConvertible {
     }
 
     /// A path or name as a shell takes it.
-    static func quoted(_ text: String) -> String {
+    public static func quoted(_ text: String) -> String {
         let plain = text.utf8.allSatisfy { byte in
             switch byte {
             case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),

@@ -460,3 +460,20 @@ def test_starts_without_its_delegate(fresh_stack) -> None:
     stack = fresh_stack(DS_AUTH="delegate", DS_AUTH_DELEGATE_URL=f"http://127.0.0.1:{free_port()}/")
     with closing(Client(stack)) as http:
         check_refusal(ask(http, "GET", url("a"), "reader"), 503, "AUTH_UNAVAILABLE")
+
+
+def test_no_place_for_a_body(running: tuple[Stack, Delegate], shop: Client, path: str) -> None:
+    """It is the disk that has no room then, and not the delegate that can't be asked; small bodies need no file."""
+    stack, bodies = running[0], running[0].data_dir / "nginx" / "body"
+    if "workers run as root" in stack.log.read_text():
+        pytest.skip("nothing is closed to nginx here")
+    make(shop, path, body="")
+    mode = bodies.stat().st_mode
+    bodies.chmod(0)
+    try:
+        answer = ask(shop, "POST", url(path), "writer", type="application/octet-stream", body=b"x" * 200_000)
+        assert answer.status == 507 and b"STORAGE_FULL" in answer.body and "Retry-After" in answer, answer.describe()
+        expect(ask(shop, "POST", url(path), "writer", type="application/octet-stream", body="x"), 204)
+    finally:
+        bodies.chmod(mode)
+    expect(ask(shop, "POST", url(path), "writer", type="application/octet-stream", body=b"x" * 200_000), 204)

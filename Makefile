@@ -6,7 +6,7 @@ BINARY := .build/release/durable-streams
 PYTHON := .venv/bin/python
 STACK_WORKERS ?= 2
 
-SERVER_PACKAGES := nginx libfcgi-dev libsqlite3-dev libssl-dev libxxhash-dev pkg-config
+SERVER_PACKAGES := nginx libfcgi-dev libsqlite3-dev libssl-dev libxxhash-dev libcurl4-openssl-dev pkg-config
 TEST_PACKAGES := python3-venv
 BENCH_PACKAGES := wrk
 

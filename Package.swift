@@ -34,6 +34,8 @@ let package = Package(
             name: "CXXHash", pkgConfig: "libxxhash", providers: [.apt(["libxxhash-dev"])]),
         .systemLibrary(
             name: "CCrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(
+            name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
         .systemLibrary(name: "CLinux"),
 
         // Layers, lowest first. ARCHITECTURE.md says who may import whom.
@@ -84,11 +86,15 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        .target(
+            name: "StreamClient", dependencies: ["CCurl", "StreamProtocol"], swiftSettings: strict),
+
         // Executables: thin.
         .executableTarget(
             name: "durable-streams",
             dependencies: [
-                "ServerSettings", "StreamProtocol", "StreamStore", "StreamAccess", "Supervision",
+                "ServerSettings", "StreamProtocol", "StreamStore", "StreamAccess", "StreamClient",
+                "Supervision",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
@@ -145,6 +151,8 @@ let package = Package(
             name: "StreamAccessTests",
             dependencies: ["StreamAccess", "StreamStore", "StreamProtocol", "TestStore"],
             swiftSettings: strict),
+        .testTarget(
+            name: "StreamClientTests", dependencies: ["StreamClient"], swiftSettings: strict),
         .testTarget(
             name: "ServerSettingsTests", dependencies: ["ServerSettings", "Supervision"],
             swiftSettings: strict),

@@ -51,6 +51,11 @@ public struct ServiceError: Error, Equatable, Sendable {
         error.allow = "GET, OPTIONS"
         return error
     }
+    static var probeMethod: ServiceError {
+        var error = ServiceError(405, "METHOD_NOT_ALLOWED", "a probe takes GET, HEAD and OPTIONS")
+        error.allow = "GET, HEAD, OPTIONS"
+        return error
+    }
     static let quotaExceeded = ServiceError(
         507, "QUOTA_EXCEEDED", "the project has all that it may take; reads and deletes go on")
     static var busy: ServiceError {

@@ -111,8 +111,11 @@ public final class StreamService: Sendable {
                 respond(
                     try list(request, project: project) { () throws(StoreError) in try reader.listing() })
             case .unknown: throw ServiceError.noRoute
-            case .health: respond(StreamService.healthy)
-            case .ready: ready(respond)
+            case .health, .ready:
+                guard request.method == .get || request.method == .head else {
+                    throw ServiceError.probeMethod
+                }
+                if request.target.route == .ready { ready(respond) } else { respond(StreamService.healthy) }
             case .stream(let name): try handle(request, name, reader, respond)
             }
         } catch {

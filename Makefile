@@ -6,8 +6,8 @@ BINARY := .build/release/durable-streams
 PYTHON := .venv/bin/python
 STACK_WORKERS ?= 2
 
-SERVER_PACKAGES := nginx libfcgi-dev libsqlite3-dev libssl-dev libxxhash-dev libcurl4-openssl-dev pkg-config
-TEST_PACKAGES := python3-venv
+SERVER_PACKAGES := nginx libfcgi-dev libsqlite3-dev libssl-dev libxxhash-dev libcurl4-openssl-dev pkg-config libjs-dygraphs
+TEST_PACKAGES := python3-venv chromium
 BENCH_PACKAGES := wrk
 
 .PHONY: help

@@ -23,12 +23,15 @@
 #define F_OFD_SETLK 37
 #define F_OFD_SETLKW 38
 #endif
-static inline int ds_lock(int fd, short type, int wait) {
+static inline int ds_lock_range(int fd, short type, int wait, int64_t start, int64_t length) {
     struct flock l = {0};
     l.l_type = type;
     l.l_whence = SEEK_SET;
+    l.l_start = start;
+    l.l_len = length;
     return fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &l);
 }
+static inline int ds_lock(int fd, short type, int wait) { return ds_lock_range(fd, type, wait, 0, 0); }
 
 /* The kernel sends SIG when the thread that started this process ends: no child outlives the
    supervisor, even one that was killed. */

@@ -81,6 +81,10 @@ public struct SettingKey: Sendable {
             reason:
                 "templates of nginx's configuration; empty: the nginx directory found beside the executable"),
         SettingKey(
+            "nginx_group", .optionalName(\.nginxGroup), default: "", unit: "group",
+            reason:
+                "group of the nginx that you run, for a server that is not root but a member; empty: none"),
+        SettingKey(
             "segment_max_messages", .integer(\.segmentMaxMessages, 1...1_000_000), default: "1000",
             unit: "messages",
             reason:

@@ -109,6 +109,21 @@ struct SettingValue: Sendable {
             parse: { $0.contains("/") ? AbsolutePath.make($0) : ($0.isEmpty ? nil : $0) }, format: { $0 })
     }
 
+    /// The name of a user or a group, or nothing.
+    static func optionalName(_ field: Field<String?>) -> SettingValue {
+        SettingValue(
+            field, accepted: "a name of letters, digits, dots, dashes and underscores, or nothing",
+            parse: { text -> String?? in
+                if text.isEmpty { return .some(nil) }
+                let isName = text.unicodeScalars.allSatisfy {
+                    $0.isASCII
+                        && ($0.properties.isAlphabetic || ("0"..."9").contains($0)
+                            || "._-".unicodeScalars.contains($0))
+                }
+                return isName && !text.hasPrefix("-") ? .some(text) : nil
+            }, format: { $0 ?? "" })
+    }
+
     private static let pathGrammar =
         "a path without white space, control characters or any of \(AbsolutePath.refusedCharacters)"
 }

@@ -30,6 +30,8 @@ public struct Settings: Sendable, Equatable {
     public internal(set) var nginxPath: String
     /// Absolute path of the directory of nginx templates; nil: found beside the executable.
     public internal(set) var nginxTemplates: String?
+    /// The group of an nginx that another user runs, which a server that is not root gives its sockets and files to; nil: none.
+    public internal(set) var nginxGroup: String?
     /// Messages in the hot part of a stream at which it moves into a segment file, 1...1,000,000.
     public internal(set) var segmentMaxMessages: Int
     /// Bytes in the hot part of a stream at which it moves into a segment file, 1 KiB...1 GiB.

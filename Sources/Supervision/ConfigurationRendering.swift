@@ -5,15 +5,25 @@ import ServerSettings
 public enum ConfigurationRendering {
     /// Renders nginx's configuration for an nginx that the administrator runs.
     ///
+    /// Files name those that they include by their absolute path, so they work from wherever they are included. Run by
+    /// root for the data directory of another user, what is made there belongs to that user.
+    ///
     /// - Parameter output: directory of the rendered files; created when missing. The data directory is created too,
     ///   since its owner decides which user nginx runs as.
     /// - Returns: absolute paths of the files.
     public static func render(settings: Settings, output: String) throws(SupervisionError) -> [String] {
         let templates = try NginxTemplates.find(settings: settings)
         try Directories.create(settings.dataDirectory)
-        let account = try NginxAccount.choose(dataDirectory: settings.dataDirectory)
-        try Directories.prepare(settings.layout, group: account.group)
-        if settings.auth == .projectJWT { try MemoryDirectory(settings.layout).create(group: account.group) }
+        let account = try FileOwner.act(asOwnerOf: settings.dataDirectory) {
+            () throws(SupervisionError) in
+            let account = try NginxAccount.choose(
+                dataDirectory: settings.dataDirectory, nginxGroup: settings.nginxGroup)
+            try Directories.prepare(settings.layout, group: account.group)
+            if settings.auth == .projectJWT {
+                try MemoryDirectory(settings.layout).create(group: account.group)
+            }
+            return account
+        }
         try Directories.create(output)
         guard let buffer = realpath(output, nil) else { throw .system("finding \(output)", code: errno) }
         defer { free(buffer) }
@@ -21,9 +31,9 @@ public enum ConfigurationRendering {
         try refuseForeignConfiguration(in: directory)
         let placeholders = NginxPlaceholders.values(
             settings: settings, configurationDirectory: directory, user: account.directive)
-        return try templates.render(into: directory, placeholders: placeholders, for: settings.auth).map {
-            "\(directory)/\($0)"
-        }
+        let names = try templates.render(
+            into: directory, placeholders: placeholders, for: settings.auth, includes: directory)
+        return names.map { "\(directory)/\($0)" }
     }
 
     /// An `nginx.conf` that this program did not write, such as the one of /etc/nginx, is never replaced.

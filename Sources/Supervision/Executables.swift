@@ -7,15 +7,17 @@ struct Executables {
     let supervisor: String
     let worker: String
     let live: String
-    let nginx: String
+    /// Nil where nginx is not ours.
+    let nginx: String?
 
     /// - Throws: `unavailable` when one of them is missing.
-    init(settings: Settings, searchPath: String) throws(SupervisionError) {
+    init(settings: Settings, parts: ServerParts, searchPath: String) throws(SupervisionError) {
         supervisor = try Self.current()
         let directory = Self.directory(of: supervisor)
         worker = try Self.sibling("durable-streams-worker", in: directory)
         live = try Self.sibling("durable-streams-live", in: directory)
-        nginx = try Self.find(nginx: settings.nginxPath, searchPath: searchPath)
+        nginx =
+            parts.runsNginx ? try Self.find(nginx: settings.nginxPath, searchPath: searchPath) : nil
     }
 
     /// The absolute path of the running executable.

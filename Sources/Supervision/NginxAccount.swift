@@ -13,8 +13,15 @@ struct NginxAccount: Equatable {
     let note: String?
 
     /// Decides for a data directory that exists. A data directory that only lacks the group's permission gets it.
-    static func choose(dataDirectory: String) throws(SupervisionError) -> NginxAccount {
-        guard geteuid() == 0 else { return NginxAccount(directive: "", group: nil, note: nil) }
+    ///
+    /// - Parameter nginxGroup: the group of an nginx that another user runs; only for a server that is not root.
+    static func choose(
+        dataDirectory: String, nginxGroup: String?
+    ) throws(SupervisionError) -> NginxAccount {
+        guard geteuid() == 0 else {
+            guard let nginxGroup else { return NginxAccount(directive: "", group: nil, note: nil) }
+            return try forGroup(nginxGroup, dataDirectory: dataDirectory)
+        }
         guard let entry = getpwnam(preferredName)?.pointee else {
             return asRoot(because: "there is no user \(preferredName)")
         }
@@ -31,6 +38,38 @@ struct NginxAccount: Equatable {
             try Directories.setGroup(dataDirectory, entry.pw_gid, mode: mode)
         }
         return NginxAccount(directive: "user \(preferredName);", group: entry.pw_gid, note: nil)
+    }
+
+    /// An nginx of the administrator's reaches sockets and files by its group, which this user must be in to give them to it.
+    private static func forGroup(
+        _ name: String, dataDirectory: String
+    ) throws(SupervisionError) -> NginxAccount {
+        guard let group = getgrnam(name)?.pointee.gr_gid else {
+            throw SupervisionError(.configuration, "nginx_group: there is no group \(name)")
+        }
+        guard getegid() == group || ownGroups().contains(group) else {
+            throw SupervisionError(
+                .configuration,
+                "nginx_group: this user is not in the group \(name): add it (usermod --append --groups)")
+        }
+        let member = Credentials(user: uid_t.max, groups: [group])
+        if let barrier = try firstBarrier(on: Executables.directory(of: dataDirectory), for: member) {
+            return NginxAccount(
+                directive: "", group: group, note: "the group \(name) can't enter \(barrier), so nginx can't")
+        }
+        let found = try Directories.status(dataDirectory, followLinks: true)
+        if !member.mayEnter(found), found.owner == geteuid() {
+            try Directories.setGroup(dataDirectory, group, mode: (found.mode & 0o7777) | 0o010)
+        }
+        return NginxAccount(directive: "", group: group, note: nil)
+    }
+
+    private static func ownGroups() -> [gid_t] {
+        let count = getgroups(0, nil)
+        guard count > 0 else { return [] }
+        var list = [gid_t](repeating: 0, count: Int(count))
+        guard getgroups(count, &list) == count else { return [] }
+        return list
     }
 
     private static func asRoot(because reason: String) -> NginxAccount {

@@ -44,11 +44,12 @@ public struct NginxTemplates: Sendable {
 
     /// Renders every `*.conf` file into `output` under the same name, but those of other modes of access.
     ///
+    /// - Parameter includes: the directory of included files; nil: they stay relative to nginx's main configuration.
     /// - Returns: the names of the files, sorted.
     /// - Throws: `configuration` for an unknown placeholder, `system` when a file can't be read or written.
     @discardableResult
     public func render(
-        into output: String, placeholders: [String: String], for auth: AuthMode
+        into output: String, placeholders: [String: String], for auth: AuthMode, includes: String? = nil
     ) throws(SupervisionError) -> [String] {
         let names = try configurationFiles(for: auth)
         for name in names {
@@ -60,7 +61,8 @@ public struct NginxTemplates: Sendable {
                 throw .system("reading \(source)", code: error.code)
             }
             let text = String(decoding: template, as: UTF8.self)
-            let rendered = try Self.replace(placeholders, in: text, name: source)
+            var rendered = try Self.replace(placeholders, in: text, name: source)
+            if let includes { rendered = Self.locateIncludes(in: rendered, directory: includes) }
             let path = "\(output)/\(name)"
             // On a full disk a server with the same settings can be started again.
             if (try? SmallFile.read(path)) == Array(rendered.utf8) { continue }
@@ -104,6 +106,16 @@ public struct NginxTemplates: Sendable {
             rest = tail[tail.index(after: word.endIndex)...]
         }
         return result + rest
+    }
+
+    /// Puts the directory before the names of our own files.
+    static func locateIncludes(in text: String, directory: String) -> String {
+        text.split(separator: "\n", omittingEmptySubsequences: false).map { line in
+            let words = line.drop { $0 == " " || $0 == "\t" }
+            let word = "include "
+            guard words.hasPrefix(word + "durable-streams-") else { return String(line) }
+            return "\(line[..<words.startIndex])\(word)\(directory)/\(words.dropFirst(word.count))"
+        }.joined(separator: "\n")
     }
 
     private func configurationFiles(for auth: AuthMode) throws(SupervisionError) -> [String] {

@@ -1,27 +1,81 @@
 import Glibc
 import ServerSettings
 
-/// Asks the server through nginx whether it is ready.
+/// Asks whether the server, or a part of it, takes requests.
 enum ReadinessProbe {
-    /// True when `GET /readyz` is answered with 200 within half a second.
-    static func isReady(_ address: ListenAddress) -> Bool {
-        let target = SocketAddress(address, reachable: true)
-        let descriptor = socket(target.family, Int32(SOCK_STREAM.rawValue) | ListenCheck.closeOnExec, 0)
-        guard descriptor >= 0 else { return false }
-        defer { close(descriptor) }
-        var patience = timeval(tv_sec: 0, tv_usec: 500_000)
-        let size = socklen_t(MemoryLayout<timeval>.size)
-        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, size)
-        setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, size)
-        guard target.withPointer({ connect(descriptor, $0, $1) }) == 0 else { return false }
-        let request = Array("GET /readyz HTTP/1.1\r\nHost: \(address)\r\nConnection: close\r\n\r\n".utf8)
-        guard send(descriptor, request, request.count, Int32(MSG_NOSIGNAL)) == request.count else {
-            return false
+    /// `GET /readyz` through nginx: all parts.
+    case nginx(ListenAddress)
+    /// `GET /healthz` in FastCGI, through the socket of the workers.
+    case pool(socket: String)
+    /// Any HTTP answer of the live process.
+    case live(socket: String)
+
+    init(_ parts: ServerParts, settings: Settings) {
+        switch parts {
+        case .all: self = .nginx(settings.listen)
+        case .pool: self = .pool(socket: settings.layout.workerSocket)
+        case .live: self = .live(socket: settings.layout.liveSocket)
         }
-        // The status line is in the first bytes; nginx sends them in one piece.
+    }
+
+    /// What was asked of whom, for an error.
+    var description: String {
+        switch self {
+        case .nginx(let address): "http://\(address)/readyz did not answer 200"
+        case .pool(let socket): "no worker answered at \(socket)"
+        case .live(let socket): "the live process did not answer at \(socket)"
+        }
+    }
+
+    /// True when the answer comes in time.
+    ///
+    /// - Parameter patience: seconds for each step.
+    func isReady(patience: Double = 0.5) -> Bool {
+        switch self {
+        case .nginx(let address):
+            Self.answer(
+                SocketAddress(address, reachable: true), Self.http("/readyz", host: "\(address)"), patience
+            )
+            .hasPrefix("HTTP/1.1 200")
+        case .pool(let socket):
+            // Eight bytes of a record's head come before the answer.
+            Self.answer(SocketAddress(unixPath: socket), Self.healthRequest, patience).contains("Status: 200")
+        case .live(let socket):
+            Self.answer(SocketAddress(unixPath: socket), Self.http("/healthz", host: "localhost"), patience)
+                .hasPrefix("HTTP/1.1 ")
+        }
+    }
+
+    private static func http(_ path: String, host: String) -> [UInt8] {
+        Array("GET \(path) HTTP/1.1\r\nHost: \(host)\r\nConnection: close\r\n\r\n".utf8)
+    }
+
+    /// `GET /healthz` as one FastCGI responder request (FastCGI 1.0, sections 3 and 8).
+    private static let healthRequest: [UInt8] = {
+        func record(_ type: UInt8, _ content: [UInt8]) -> [UInt8] {
+            [1, type, 0, 1, UInt8(content.count >> 8), UInt8(content.count & 0xFF), 0, 0] + content
+        }
+        let parameters = [
+            ("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/healthz"), ("REQUEST_SCHEME", "http"),
+        ].flatMap { [UInt8($0.utf8.count), UInt8($1.utf8.count)] + Array($0.utf8) + Array($1.utf8) }
+        return record(1, [0, 1, 0, 0, 0, 0, 0, 0]) + record(4, parameters) + record(4, []) + record(5, [])
+    }()
+
+    /// The first bytes of the answer; the status line is in them, sent in one piece. Empty when none comes.
+    private static func answer(_ target: SocketAddress, _ request: [UInt8], _ patience: Double) -> String {
+        let descriptor = socket(target.family, Int32(SOCK_STREAM.rawValue) | ListenCheck.closeOnExec, 0)
+        guard descriptor >= 0 else { return "" }
+        defer { close(descriptor) }
+        var limit = timeval(tv_sec: Int(patience), tv_usec: Int(patience * 1e6) % 1_000_000)
+        let size = socklen_t(MemoryLayout<timeval>.size)
+        setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, size)
+        setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &limit, size)
+        guard target.withPointer({ connect(descriptor, $0, $1) }) == 0,
+            send(descriptor, request, request.count, Int32(MSG_NOSIGNAL)) == request.count
+        else { return "" }
         var answer = [UInt8](repeating: 0, count: 64)
         let count = recv(descriptor, &answer, answer.count, 0)
-        guard count > 12 else { return false }
-        return String(decoding: answer[..<count], as: UTF8.self).hasPrefix("HTTP/1.1 200")
+        guard count > 12 else { return "" }
+        return String(decoding: answer[..<count], as: UTF8.self)
     }
 }

@@ -6,60 +6,68 @@ public enum Server {
     /// Starts nginx, the workers and the live process, and keeps them running until SIGINT, SIGTERM or SIGHUP.
     /// Call it on the main thread, before any other thread exists.
     ///
+    /// - Parameter parts: which of them; a pool and a live process on one data directory may be two servers.
     /// - Parameter environment: the variables of this process; children get them with the resolved settings as `DS_*`
     ///   in place of those given.
     /// - Parameter prepare: runs when the data directory is there and locked, before anything else works in it.
     /// - Returns: the exit status: 0, or 130 when a second signal killed everything.
     /// - Throws: ``SupervisionError`` when the server can't start. Nothing runs any more then.
     public static func serve(
-        settings: Settings, environment: [String: String], prepare: () -> Void
+        settings: Settings, parts: ServerParts, environment: [String: String], prepare: () -> Void
     ) throws(SupervisionError) -> Int32 {
         let signals = SignalWaiter()
         // Data is for the owner and nginx's group; sockets get their modes explicitly.
         umask(0o027)
         DescriptorLimit.raise()
         let layout = settings.layout
-        let executables = try Executables(settings: settings, searchPath: environment["PATH"] ?? "")
-        let templates = try NginxTemplates.find(settings: settings)
+        let notifier = ServiceNotifier(environment: environment)
+        let passed = try PassedSockets(environment: environment, for: parts)
+        let executables = try Executables(
+            settings: settings, parts: parts, searchPath: environment["PATH"] ?? "")
         try Directories.create(settings.dataDirectory)
-        let lock = try DataDirectoryLock(layout)
+        let lock = try DataDirectoryLock(layout, parts)
         prepare()
-        try ListenCheck.check(settings.listen, patience: 1)
-        let account = try NginxAccount.choose(dataDirectory: settings.dataDirectory)
+        if parts.runsNginx { try ListenCheck.check(settings.listen, patience: 1) }
+        let account = try NginxAccount.choose(
+            dataDirectory: settings.dataDirectory, nginxGroup: settings.nginxGroup)
         try Directories.prepare(layout, group: account.group)
         let memory = MemoryDirectory(layout)
-        // A server that was killed has left what it knew.
-        memory.remove()
+        // A server that was killed has left what it knew; an nginx of the administrator's goes on using it.
+        if parts.runsNginx { memory.remove() }
         if settings.auth == .projectJWT { try memory.create(group: account.group) }
         if let note = account.note { Console.output("note: " + note) }
 
-        let nginx = try Nginx.render(
-            templates, executable: executables.nginx, settings: settings, account: account)
         let childEnvironment = childEnvironment(settings: settings, environment: environment)
-        try nginx.test(environment: childEnvironment)
-
-        let workerSocket = try ListeningSocket(path: layout.workerSocket, group: account.group)
-        let liveSocket = try ListeningSocket(path: layout.liveSocket, group: account.group)
-        let descriptors = (worker: workerSocket.descriptor, live: liveSocket.descriptor)
-        let roles = (1...settings.workers).map { Role.worker($0) } + [.live, .nginx]
-        let family = Family(roles) { (role) throws(SupervisionError) in
+        var nginx: Nginx?
+        if let executable = executables.nginx {
+            let rendered = try Nginx.render(
+                NginxTemplates.find(settings: settings), executable: executable, settings: settings,
+                account: account)
+            try rendered.test(environment: childEnvironment)
+            nginx = rendered
+        }
+        let sockets = try Sockets(layout, parts, passed, group: account.group)
+        let listenDescriptors = sockets.descriptors
+        let family = Family(parts.roles(workers: settings.workers)) {
+            [nginx] (role) throws(SupervisionError) in
             try start(
                 role, executables: executables, nginx: nginx, environment: childEnvironment,
-                listenDescriptors: descriptors)
+                listenDescriptors: listenDescriptors)
         }
-        let status = try supervise(family: family, settings: settings, signals: signals)
-        withExtendedLifetime(workerSocket) {}
-        withExtendedLifetime(liveSocket) {}
-        for path in [layout.workerSocket, layout.liveSocket, layout.wakeSocket] { unlink(path) }
-        memory.remove()
+        let supervisor = Supervisor(
+            family: family, parts: parts, settings: settings, signals: signals, notifier: notifier)
+        let status = try supervise(supervisor, settings: settings)
+        sockets.remove()
+        if parts.runsLive { unlink(layout.wakeSocket) }
+        if parts.runsNginx { memory.remove() }
         withExtendedLifetime(lock) {}
         return status
     }
 
     private static func supervise(
-        family: consuming Family, settings: Settings, signals: SignalWaiter
+        _ started: consuming Supervisor, settings: Settings
     ) throws(SupervisionError) -> Int32 {
-        var supervisor = Supervisor(family: family, listen: settings.listen, signals: signals)
+        var supervisor = started
         if try supervisor.start() {
             Console.output(supervisor.summary(dataDirectory: settings.dataDirectory))
             supervisor.run()
@@ -69,8 +77,8 @@ public enum Server {
     }
 
     private static func start(
-        _ role: Role, executables: Executables, nginx: Nginx, environment: [String: String],
-        listenDescriptors: (worker: Int32, live: Int32)
+        _ role: Role, executables: Executables, nginx: Nginx?, environment: [String: String],
+        listenDescriptors: (worker: Int32?, live: Int32?)
     ) throws(SupervisionError) -> ChildProcess {
         let arguments: [String]
         var listenDescriptor: Int32?
@@ -81,7 +89,7 @@ public enum Server {
         case .live:
             arguments = [executables.live, "--listen-descriptor", "3"]
             listenDescriptor = listenDescriptors.live
-        case .nginx: arguments = nginx.arguments
+        case .nginx: arguments = nginx?.arguments ?? []
         }
         return try ChildProcess.start(
             supervisor: executables.supervisor, arguments: arguments, environment: environment,
@@ -97,7 +105,7 @@ public enum Server {
 
     /// The resolved settings replace every `DS_*` variable, `DS_CONFIG` too: children read no file.
     static func childEnvironment(settings: Settings, environment: [String: String]) -> [String: String] {
-        environment.filter { !$0.key.hasPrefix("DS_") }
+        environment.filter { !$0.key.hasPrefix("DS_") && !ServiceNotifier.variables.contains($0.key) }
             .merging(settings.environment()) { _, resolved in resolved }
             .merging(allocatorTuning) { operators, _ in operators }
     }

@@ -4,18 +4,32 @@ import ServerSettings
 /// Keeps the family running until a signal asks to stop. Everything happens on the main thread, between waits.
 struct Supervisor: ~Copyable {
     private var family: Family
+    private let parts: ServerParts
     private let listen: ListenAddress
+    private let probe: ReadinessProbe
     private let signals: SignalWaiter
+    private let notifier: ServiceNotifier
+    /// When the next sign of life is due; nil when the service manager waits for none.
+    private var nextBeat: Double?
     /// Seconds that nginx waited for its address since it ended last.
     private var nginxWaited = 0.0
 
     /// Seconds that the start may take.
     private static let readinessLimit = 15.0
 
-    init(family: consuming Family, listen: ListenAddress, signals: SignalWaiter) {
+    /// Seconds between two questions while the server does not answer.
+    private static let secondLook = 1.0
+
+    init(
+        family: consuming Family, parts: ServerParts, settings: Settings, signals: SignalWaiter,
+        notifier: ServiceNotifier
+    ) {
         self.family = family
-        self.listen = listen
+        self.parts = parts
+        listen = settings.listen
+        probe = ReadinessProbe(parts, settings: settings)
         self.signals = signals
+        self.notifier = notifier
     }
 
     /// Starts the family and waits until the server answers.
@@ -35,7 +49,7 @@ struct Supervisor: ~Copyable {
     private mutating func awaitReadiness() throws(SupervisionError) -> Bool {
         let deadline = MonotonicTime.now + Self.readinessLimit
         while true {
-            let ready = ReadinessProbe.isReady(listen)
+            let ready = probe.isReady()
             let ends = family.reap()
             for ended in ends {
                 // Whoever ends by itself now would do so again; whoever was killed is started again.
@@ -47,11 +61,15 @@ struct Supervisor: ~Copyable {
                 planRestart(ended)
             }
             restartDue()
-            if ready, ends.isEmpty { return true }
+            if ready, ends.isEmpty {
+                notifier.ready("ready")
+                nextBeat = notifier.watchdogInterval.map { _ in 0 }
+                return true
+            }
             guard MonotonicTime.now < deadline else {
                 throw SupervisionError(
                     .unavailable,
-                    "http://\(listen)/readyz did not answer 200 within \(Seconds.format(Self.readinessLimit)) s, "
+                    "\(probe.description) within \(Seconds.format(Self.readinessLimit)) s, "
                         + "though all processes run")
             }
             if signals.wait(until: MonotonicTime.now + 0.05) == .stop { return false }
@@ -63,8 +81,19 @@ struct Supervisor: ~Copyable {
         while true {
             for ended in family.reap() { planRestart(ended) }
             restartDue()
-            if signals.wait(until: family.nextRestart) == .stop { return }
+            beatIfDue()
+            let deadline = [family.nextRestart, nextBeat].compactMap { $0 }.min()
+            if signals.wait(until: deadline) == .stop { return }
         }
+    }
+
+    /// Tells the service manager that the server lives, but only if it answers: one that hangs is to be restarted.
+    private mutating func beatIfDue() {
+        let now = MonotonicTime.now
+        guard let interval = notifier.watchdogInterval, let due = nextBeat, due <= now else { return }
+        let answers = probe.isReady(patience: 1)
+        if answers { notifier.beat() }
+        nextBeat = now + (answers ? interval : min(interval, Self.secondLook))
     }
 
     private mutating func planRestart(_ ended: Family.Ended) {
@@ -99,6 +128,7 @@ struct Supervisor: ~Copyable {
     ///
     /// - Returns: false when a second signal cut it short and everything was killed.
     mutating func stop() -> Bool {
+        notifier.stopping()
         let nginx: (Role) -> Bool = { $0 == .nginx }
         let everything: (Role) -> Bool = { _ in true }
         let steps: [(who: (Role) -> Bool, signal: Int32, waitFor: (Role) -> Bool, seconds: Double)] = [
@@ -152,10 +182,16 @@ struct Supervisor: ~Copyable {
         }
         let isWorker: (Role) -> Bool = { if case .worker = $0 { true } else { false } }
         let workers = family.running(where: isWorker)
+        var parts = ["data directory: \(dataDirectory)"]
+        if self.parts.runsPool { parts.append("workers: \(workers.count) (pids \(numbers(isWorker)))") }
+        if self.parts.runsLive { parts.append("live: pid \(numbers { $0 == .live })") }
+        guard self.parts.runsNginx else {
+            return "Durable Streams' \(self.parts.rawValue) is ready\n" + parts.joined(separator: "   ")
+        }
+        parts.append("nginx: pid \(numbers { $0 == .nginx })")
         return """
             Durable Streams is ready at http://\(listen)/v1/stream/
-            data directory: \(dataDirectory)   workers: \(workers.count) (pids \(numbers(isWorker)))   \
-            live: pid \(numbers { $0 == .live })   nginx: pid \(numbers { $0 == .nginx })
+            \(parts.joined(separator: "   "))
             Ctrl-C stops everything.
             """
     }

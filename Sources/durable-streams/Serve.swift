@@ -10,6 +10,12 @@ struct Serve: ParsableCommand {
         abstract: "Run nginx, the workers and the live process in the foreground.",
         discussion: SettingsHelp.text)
 
+    @Option(
+        help: ArgumentHelp(
+            "What to run: all, or behind an nginx of your own the pool of workers or the live process alone. These take "
+                + "their sockets from systemd, if it passes some.", valueName: "all|pool|live"))
+    var parts: ServerParts = .all
+
     @Argument(
         parsing: .allUnrecognized,
         help: ArgumentHelp("Settings as --name value; see above.", valueName: "settings"))
@@ -27,7 +33,7 @@ struct Serve: ParsableCommand {
             Command.end(SettingsError.exitStatus, error.description)
         }
         Command.finish { () throws(SupervisionError) in
-            try Server.serve(settings: loaded, environment: Command.environment) {
+            try Server.serve(settings: loaded, parts: parts, environment: Command.environment) {
                 do throws(AccessError) {
                     try ProjectAdministration.checkKey(files)
                 } catch {
@@ -37,3 +43,5 @@ struct Serve: ParsableCommand {
         }
     }
 }
+
+extension ServerParts: ExpressibleByArgument {}

@@ -70,6 +70,12 @@ def test_nginx_takes_it(rendered: Path) -> None:
     assert "[warn]" not in done.stderr and "[emerg]" not in done.stderr, done.stderr
 
 
+def test_files_are_included_from_where_they_are(rendered: Path) -> None:
+    """So that they can stay together in a directory below /etc/nginx."""
+    found = re.findall(r"^\s*include\s+([^;]+);", texts(rendered), re.MULTILINE)
+    assert len(found) > 10 and all(Path(name).parent == rendered and Path(name).is_file() for name in found), found
+
+
 def test_nothing_is_left_to_fill_in(rendered: Path) -> None:
     assert not re.search(r"@DS_|@[A-Z_]+@", texts(rendered))
 

@@ -40,6 +40,7 @@ let package = Package(
 
         // Layers, lowest first. ARCHITECTURE.md says who may import whom.
         .target(name: "StreamProtocol", swiftSettings: strict),
+        .target(name: "Telemetry", dependencies: ["CLinux"], swiftSettings: strict),
         .target(
             name: "StreamStore", dependencies: ["StreamProtocol", "CSQLite", "CLinux", "CXXHash"],
             swiftSettings: strict),
@@ -49,7 +50,8 @@ let package = Package(
             name: "StreamAccess", dependencies: ["StreamProtocol", "StreamStore", "CCrypto"],
             swiftSettings: strict),
         .target(
-            name: "StreamService", dependencies: ["StreamProtocol", "StreamStore", "StreamAccess"],
+            name: "StreamService",
+            dependencies: ["StreamProtocol", "StreamStore", "StreamAccess", "Telemetry"],
             swiftSettings: strict),
         .target(
             name: "ServerSettings",
@@ -60,14 +62,15 @@ let package = Package(
         .target(
             name: "FastCGITransport",
             dependencies: [
-                "StreamProtocol", "StreamStore", "StreamService", "CFastCGI", "CLinux",
+                "StreamProtocol", "StreamStore", "StreamService", "Telemetry", "CFastCGI", "CLinux",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
         .target(
             name: "LiveTransport",
             dependencies: [
-                "StreamProtocol", "StreamStore", "StreamAccess", "StreamService", "WakeChannel", "CLinux",
+                "StreamProtocol", "StreamStore", "StreamAccess", "StreamService", "WakeChannel", "Telemetry",
+                "CLinux",
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -75,13 +78,15 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(
-            name: "Supervision", dependencies: ["ServerSettings", "CLinux"],
+            name: "Supervision", dependencies: ["ServerSettings", "Telemetry", "CLinux"],
             swiftSettings: strict),
 
         .target(
             name: "ServerProcess",
             dependencies: [
-                "ServerSettings", "StreamProtocol", "StreamStore", "StreamAccess", "StreamService", "CLinux",
+                "ServerSettings", "StreamProtocol", "StreamStore", "StreamAccess", "StreamService",
+                "Telemetry",
+                "CLinux",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
@@ -94,18 +99,18 @@ let package = Package(
             name: "durable-streams",
             dependencies: [
                 "ServerSettings", "StreamProtocol", "StreamStore", "StreamAccess", "StreamClient",
-                "Supervision",
+                "Supervision", "Telemetry",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),
         .executableTarget(
             name: "durable-streams-worker",
-            dependencies: ["ServerProcess", "StreamStore", "FastCGITransport", "WakeChannel"],
+            dependencies: ["ServerProcess", "StreamStore", "FastCGITransport", "WakeChannel", "Telemetry"],
             swiftSettings: strict),
         .executableTarget(
             name: "durable-streams-live",
             dependencies: [
-                "ServerProcess", "StreamStore", "StreamService", "LiveTransport", "WakeChannel",
+                "ServerProcess", "StreamStore", "StreamService", "LiveTransport", "WakeChannel", "Telemetry",
                 .product(name: "NIOCore", package: "swift-nio"),
             ],
             swiftSettings: strict),
@@ -151,6 +156,7 @@ let package = Package(
             name: "StreamAccessTests",
             dependencies: ["StreamAccess", "StreamStore", "StreamProtocol", "TestStore"],
             swiftSettings: strict),
+        .testTarget(name: "TelemetryTests", dependencies: ["Telemetry"], swiftSettings: strict),
         .testTarget(
             name: "StreamClientTests", dependencies: ["StreamClient"], swiftSettings: strict),
         .testTarget(

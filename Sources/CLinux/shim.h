@@ -94,3 +94,12 @@ static inline int64_t ds_atomic_load_behind_stores(int64_t *number) {
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     return __atomic_load_n(number, __ATOMIC_SEQ_CST);
 }
+
+/* Numbers that are only counted: each is right by itself, and nothing else is ordered by them. */
+static inline void ds_count(uint64_t *number, uint64_t amount) {
+    __atomic_fetch_add(number, amount, __ATOMIC_RELAXED);
+}
+static inline void ds_count_store(uint64_t *number, uint64_t value) {
+    __atomic_store_n(number, value, __ATOMIC_RELAXED);
+}
+static inline uint64_t ds_count_load(const uint64_t *number) { return __atomic_load_n(number, __ATOMIC_RELAXED); }

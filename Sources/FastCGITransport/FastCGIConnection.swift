@@ -2,10 +2,13 @@ import CFastCGI
 import CLinux
 import Glibc
 import StreamService
+import Telemetry
 
 /// A kept connection from nginx and libfcgi's request on it. It belongs to one thread.
 final class FastCGIConnection {
     private let request: UnsafeMutablePointer<FCGX_Request>
+    /// When the request in hand passed which point.
+    let trace = RequestTrace()
     /// Whether a request is in hand.
     var isBusy = false
     /// Whether the peer has gone while a request was in hand.

@@ -4,6 +4,7 @@ import Glibc
 import Logging
 import StreamService
 import StreamStore
+import Telemetry
 
 /// Serves FastCGI connections on a few threads: a connection never owns a thread, so a handful of them
 /// serve as many connections as nginx keeps open.
@@ -15,10 +16,11 @@ public final class FastCGIPool: Sendable {
     /// - Parameters:
     ///   - threads: how many read requests, answer reads, and send what was committed.
     ///   - maximumBody: most bytes of a request body.
+    ///   - telemetry: counts the requests.
     /// - Returns: nil when the descriptor is no listening socket, or the process is out of descriptors.
     public init?(
         listener: Int32, threads count: Int, service: StreamService, files: StoreFiles, maximumBody: Int,
-        log: Logger
+        telemetry: Telemetry, log: Logger
     ) {
         let flags = fcntl(listener, F_GETFL)
         guard FCGX_Init() == 0, flags >= 0, fcntl(listener, F_SETFL, flags | O_NONBLOCK) == 0 else {
@@ -28,7 +30,8 @@ public final class FastCGIPool: Sendable {
         for _ in 0..<max(1, count) {
             guard
                 let thread = FastCGIThread(
-                    listener: listener, service: service, files: files, maximumBody: maximumBody, log: log)
+                    listener: listener, service: service, files: files, maximumBody: maximumBody,
+                    telemetry: telemetry, log: log)
             else { return nil }
             threads.append(thread)
         }

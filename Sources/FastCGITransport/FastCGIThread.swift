@@ -4,6 +4,7 @@ import Logging
 import StreamService
 import StreamStore
 import Synchronization
+import Telemetry
 
 /// One thread of the pool, with the connections that it has accepted.
 ///
@@ -23,6 +24,7 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
     private let service: StreamService
     private let files: StoreFiles
     private let maximumBody: Int
+    private let telemetry: Telemetry
     private let log: Logger
     private let events: Int32
     private let bell: Int32
@@ -33,12 +35,18 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
     private var nextToken: UInt64 = 1 << 32
     private var inHand = 0
     private var isStopping = false
+    /// Of the finished write that is being answered.
+    private var times: WriteTimes?
 
     /// Longest wait for a slow peer in the middle of a request, in seconds. nginx sends whole requests at
     /// once; anything slower on the socket is not nginx.
     private static let patience = 5
 
-    init?(listener: Int32, service: StreamService, files: StoreFiles, maximumBody: Int, log: Logger) {
+    init?(
+        listener: Int32, service: StreamService, files: StoreFiles, maximumBody: Int, telemetry: Telemetry,
+        log: Logger
+    ) {
+        self.telemetry = telemetry
         self.listener = listener
         self.service = service
         self.files = files
@@ -111,7 +119,11 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
             isStopping = true
             epoll_ctl(events, EPOLL_CTL_DEL, listener, nil)
         }
-        for completion in mail.completions { completion.complete() }
+        for completion in mail.completions {
+            times = completion.times
+            completion.complete()
+        }
+        times = nil
     }
 
     private func accept() {
@@ -147,6 +159,7 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
             connection.hasHungUp = true
             return
         }
+        connection.trace.begin()
         // nginx closes an idle connection.
         guard !isStopping, connection.receive() else {
             connections[token] = nil
@@ -154,7 +167,9 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
         }
         connection.isBusy = true
         inHand += 1
-        let request = FastCGIRequest.read(connection, maximumBody: maximumBody)
+        var request = FastCGIRequest.read(connection, maximumBody: maximumBody)
+        connection.trace.operation = request.operation
+        request.trace = connection.trace
         service.handle(request, reader: reader, completions: self) { [self] response in
             answer(token, response)
         }
@@ -162,11 +177,25 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
 
     private func answer(_ token: UInt64, _ response: ServiceResponse) {
         guard let connection = connections[token] else { return }
+        let trace = connection.trace
+        if let times { trace.mark(times) }
         connection.send(response)
+        trace.mark(.sent)
+        count(trace.operation, response, trace.nanoseconds)
         connection.isBusy = false
         inHand -= 1
         // libfcgi has closed it unless nginx asked to keep it.
         if connection.descriptor < 0 || isStopping || connection.hasHungUp { connections[token] = nil }
+    }
+
+    private func count(_ operation: Operation, _ response: ServiceResponse, _ nanoseconds: Int64) {
+        telemetry.request(operation, status: response.status, nanoseconds: nanoseconds)
+        if operation == .read, response.status == 200 {
+            telemetry.add(.readBytesWorker, response.body.count)
+            telemetry.add(.readBytesSegments, response.fileBytes)
+        } else if response.status == 507 {
+            telemetry.add(.refusedNoSpace)
+        }
     }
 
     private func watch(_ descriptor: Int32, _ interest: UInt32, token: UInt64) -> Bool {
@@ -174,5 +203,14 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
         event.events = interest
         event.data.u64 = token
         return epoll_ctl(events, EPOLL_CTL_ADD, descriptor, &event) == 0
+    }
+}
+
+extension RequestTrace {
+    /// Notes when the write of the request passed the committing thread.
+    fileprivate func mark(_ times: WriteTimes) {
+        mark(.queued, at: times.queued)
+        mark(.taken, at: times.taken)
+        mark(.committed, at: times.committed)
     }
 }

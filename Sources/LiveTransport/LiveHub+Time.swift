@@ -20,6 +20,8 @@ extension LiveHub {
 
     private func look(at subscriber: EventSubscriber, _ now: NIODeadline) {
         if let since = subscriber.blockedSince, now - since > options.stallLimit {
+            // Closing takes a moment, in which it may be looked at again.
+            if subscriber.channel.isActive { telemetry.add(.readersCutOff) }
             subscriber.channel.close(promise: nil)
         } else if subscriber.phase == .ended {
             return

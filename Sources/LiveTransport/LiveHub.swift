@@ -4,6 +4,7 @@ import NIOPosix
 import StreamProtocol
 import StreamService
 import StreamStore
+import Telemetry
 import WakeChannel
 
 /// Brings changes of streams to those who wait for them, on one event loop.
@@ -20,6 +21,7 @@ final class LiveHub: @unchecked Sendable {
     private let pool: ReaderPool
     private let reader: StoreReader
     private let interest: LiveInterest
+    let telemetry: Telemetry
     private(set) var watches: [Int64: Watch] = [:]
     var ticks = 0
     /// Of the registry, when leases were last looked at.
@@ -31,8 +33,9 @@ final class LiveHub: @unchecked Sendable {
 
     init(
         loop: any EventLoop, reads: LiveReads, options: LiveOptions, pool: ReaderPool, reader: StoreReader,
-        interest: LiveInterest
+        interest: LiveInterest, telemetry: Telemetry
     ) {
+        self.telemetry = telemetry
         self.interest = interest
         self.loop = loop
         self.reads = reads
@@ -56,6 +59,7 @@ final class LiveHub: @unchecked Sendable {
     func add(_ waiter: PollWaiter) {
         let id = waiter.poll.state.id
         watch(waiter.poll.state).polls[ObjectIdentifier(waiter)] = waiter
+        telemetry.adjust(.longPolls, 1)
         waiter.timeout = loop.assumeIsolated().scheduleTask(
             deadline: end(.now() + options.longPollTimeout, atMost: waiter.poll.lease)
         ) { [self] in
@@ -83,13 +87,18 @@ final class LiveHub: @unchecked Sendable {
 
     private func forget(_ waiter: PollWaiter) {
         waiter.timeout?.cancel()
-        forget(waiter.poll.state.id) { $0.polls[ObjectIdentifier(waiter)] = nil }
+        forget(waiter.poll.state.id) {
+            if $0.polls.removeValue(forKey: ObjectIdentifier(waiter)) != nil {
+                telemetry.adjust(.longPolls, -1)
+            }
+        }
     }
 
     // MARK: Event streams
 
     func add(_ subscriber: EventSubscriber) {
         watch(subscriber.stream.state).subscribers[ObjectIdentifier(subscriber)] = subscriber
+        telemetry.adjust(.eventStreams, 1)
         limit(subscriber)
         if subscriber.phase != .ended { readOn(subscriber) }
     }
@@ -98,7 +107,10 @@ final class LiveHub: @unchecked Sendable {
     func remove(_ subscriber: EventSubscriber) {
         subscriber.phase = .ended
         reads.touch(subscriber.stream.state)
-        forget(subscriber.stream.state.id) { $0.subscribers[ObjectIdentifier(subscriber)] = nil }
+        forget(subscriber.stream.state.id) {
+            let known = $0.subscribers.removeValue(forKey: ObjectIdentifier(subscriber))
+            if known != nil { telemetry.adjust(.eventStreams, -1) }
+        }
     }
 
     /// The socket takes bytes again.
@@ -160,6 +172,7 @@ final class LiveHub: @unchecked Sendable {
 
     func write(_ buffer: ByteBuffer, to subscriber: EventSubscriber) {
         subscriber.lastWrite = .now()
+        telemetry.add(.readBytesLive, buffer.readableBytes)
         subscriber.channel.writeAndFlush(buffer, promise: nil)
     }
 
@@ -263,6 +276,7 @@ final class LiveHub: @unchecked Sendable {
         if watches.isEmpty { interest.add(1) }
         let watch = Watch(state)
         watches[state.id] = watch
+        telemetry.adjust(.watchedStreams, 1)
         return watch
     }
 
@@ -271,6 +285,7 @@ final class LiveHub: @unchecked Sendable {
         body(watch)
         guard watch.isEmpty else { return }
         watches[id] = nil
+        telemetry.adjust(.watchedStreams, -1)
         if watches.isEmpty { interest.add(-1) }
     }
 }

@@ -6,6 +6,7 @@ import NIOPosix
 import StreamProtocol
 import StreamService
 import StreamStore
+import Telemetry
 import WakeChannel
 
 /// Serves long-polls and event streams on one Unix socket and takes wake-ups on another.
@@ -32,7 +33,7 @@ public final class LiveServer: Sendable {
     public init(
         liveSocket: Int32, wakeSocket: String, loops: Int, reads: LiveReads, files: StoreFiles,
         interest: LiveInterest,
-        options: LiveOptions, log: Logger
+        options: LiveOptions, telemetry: Telemetry, log: Logger
     ) throws {
         group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
         let pool = ReaderPool(threads: LiveServer.readerThreads, files: files, log: log)
@@ -43,7 +44,7 @@ public final class LiveServer: Sendable {
             hubs.append(
                 LiveHub(
                     loop: loop, reads: reads, options: options, pool: pool, reader: try StoreReader(files),
-                    interest: interest))
+                    interest: interest, telemetry: telemetry))
         }
         for hub in hubs { hub.start() }
         self.hubs = hubs

@@ -2,6 +2,7 @@ import NIOCore
 import NIOHTTP1
 import StreamProtocol
 import StreamService
+import Telemetry
 
 /// Serves the requests of one connection from nginx, one after the other. An event stream takes the
 /// connection over for the rest of its life.
@@ -14,6 +15,7 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
     private var head: HTTPRequestHead?
     private var waiter: PollWaiter?
     private var isBusy = false
+    private let trace = RequestTrace()
 
     init(hub: LiveHub, decoder: ByteToMessageHandler<HTTPRequestDecoder>) {
         self.hub = hub
@@ -27,6 +29,7 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
             if isBusy { return context.close(promise: nil) }
             self.head = head
             isBusy = true
+            trace.begin()
         case .body: break
         case .end:
             guard let head else { return }
@@ -49,7 +52,10 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private func serve(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         let channel = context.channel
-        hub.open(RequestHandler.request(head)).assumeIsolated().whenComplete { [self] result in
+        var request = RequestHandler.request(head)
+        request.trace = trace
+        trace.operation = request.liveOperation
+        hub.open(request).assumeIsolated().whenComplete { [self] result in
             guard channel.isActive, let context = try? channel.pipeline.syncOperations.context(handler: self)
             else { return }
             switch result {
@@ -81,6 +87,14 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         buffer.writeStaticString("\r\n")
         buffer.writeBytes(response.body)
         context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+        finish(response.status)
+        hub.telemetry.add(.readBytesLive, response.status == 200 ? response.body.count : 0)
+    }
+
+    /// The time of a long-poll includes its wait; of an event stream it is that to the head of the answer.
+    private func finish(_ status: Int) {
+        trace.mark(.sent)
+        hub.telemetry.request(trace.operation, status: status, nanoseconds: trace.nanoseconds)
     }
 
     /// Sends the head of an event stream, takes the HTTP handlers out (half of what an idle reader
@@ -91,6 +105,7 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         // The end of the connection is the end of the events; nginx frames them for the client.
         buffer.writeStaticString("Connection: close\r\n\r\n")
         context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+        finish(response.status)
         let channel = context.channel
         let hub = hub
         let now = NIODeadline.now()

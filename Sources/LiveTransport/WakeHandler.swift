@@ -1,4 +1,6 @@
 import NIOCore
+import StreamStore
+import Telemetry
 import WakeChannel
 
 /// Takes wake-ups from one worker process and spreads them over the hubs.
@@ -6,6 +8,7 @@ final class WakeHandler: ChannelInboundHandler {
     typealias InboundIn = ByteBuffer
 
     private let hubs: [LiveHub]
+    private var telemetry: Telemetry? { hubs.first?.telemetry }
     private var rest = ByteBuffer()
     private var changed: Set<Int64> = []
     /// Whether the peer has said anything: a probe of readiness has not.
@@ -20,7 +23,11 @@ final class WakeHandler: ChannelInboundHandler {
         while rest.readableBytes >= WakeMessage.size,
             let id = rest.readInteger(endianness: .little, as: Int64.self)
         {
-            changed.insert(id)
+            if let committed = WakeMessage.time(id) {
+                telemetry?.observe(.wakeLatency, MonotonicNanoseconds.now - committed)
+            } else {
+                changed.insert(id)
+            }
         }
         rest.discardReadBytes()
     }
@@ -29,6 +36,7 @@ final class WakeHandler: ChannelInboundHandler {
     func channelReadComplete(context: ChannelHandlerContext) {
         guard !changed.isEmpty else { return }
         let ids = changed
+        telemetry?.add(.wakeUps, ids.count)
         changed.removeAll(keepingCapacity: true)
         for hub in hubs {
             if hub.loop.inEventLoop {

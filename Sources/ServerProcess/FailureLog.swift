@@ -1,6 +1,7 @@
 import Logging
 import StreamStore
 import Synchronization
+import Telemetry
 
 /// Logs failures of the store. A full disk fails every write, so it is told once in ten seconds.
 final class FailureLog: Sendable {
@@ -9,9 +10,15 @@ final class FailureLog: Sendable {
 
     private static let interval = Duration.seconds(10)
 
-    init(_ log: Logger) { self.log = log }
+    private let telemetry: Telemetry
+
+    init(_ log: Logger, _ telemetry: Telemetry) {
+        self.log = log
+        self.telemetry = telemetry
+    }
 
     func report(_ error: StoreError) {
+        telemetry.add(.storeFailures)
         if error.kind == .full {
             let now = ContinuousClock.now
             let isNew = lastFull.withLock { last in

@@ -5,6 +5,7 @@ import ServerSettings
 import StreamAccess
 import StreamService
 import StreamStore
+import Telemetry
 
 /// What the worker and the live process share: how they begin, fail, and learn that it is time to end.
 public struct ServerProcess: Sendable {
@@ -16,6 +17,8 @@ public struct ServerProcess: Sendable {
     public let files: StoreFiles
     /// Writes to standard error.
     public let log: Logger
+    /// Counts what it does.
+    public let telemetry: Telemetry
     /// Whether there is room for more.
     public let space: DiskSpace
     private let failures: FailureLog
@@ -27,7 +30,9 @@ public struct ServerProcess: Sendable {
 
     /// Begins a process: it ends with its supervisor, reads its settings from the environment, and leaves
     /// SIGTERM and SIGINT to `onTermination` or `waitForTermination`.
-    public init(name: String) {
+    ///
+    /// - Parameter role: as what it appears in the table of processes; its number is that of `--worker-number`.
+    public init(name: String, role: ProcessRole) {
         self.name = name
         _ = ds_die_with_parent(SIGTERM)
         do throws(SettingsError) {
@@ -40,7 +45,9 @@ public struct ServerProcess: Sendable {
         var log = Logger(label: name, factory: { StreamLogHandler.standardError(label: $0) })
         log.logLevel = Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info
         self.log = log
-        failures = FailureLog(log)
+        telemetry = Telemetry(
+            path: layout.telemetry, role: role, number: ServerProcess.number, version: ServerVersion.current)
+        failures = FailureLog(log, telemetry)
         space = DiskSpace(folder: layout.dataDirectory, highWater: settings.diskHighWater) {
             [log] isLow, line in
             if isLow { log.error("\(line)") } else { log.notice("\(line)") }
@@ -62,16 +69,21 @@ public struct ServerProcess: Sendable {
     public func openCommitter(
         committed: @escaping @Sendable ([StreamChange]) -> Void
     ) throws(StoreError) -> GroupCommitter {
-        let (log, failures) = (log, failures)
-        return try GroupCommitter(
-            files, space: space,
-            hooks: GroupCommitter.Hooks(
-                committed: committed,
-                poisoned: { error in
-                    log.critical("\(error): this process ends; its successor reads the log anew")
-                    _exit(70)
-                },
-                failed: failures.report))
+        let (log, failures, telemetry) = (log, failures, telemetry)
+        var hooks = GroupCommitter.Hooks(
+            committed: committed,
+            poisoned: { error in
+                log.critical("\(error): this process ends; its successor reads the log anew")
+                _exit(70)
+            },
+            failed: failures.report)
+        hooks.grouped = { telemetry.count($0) }
+        hooks.queued = { requests, bytes in
+            telemetry.set(.commitQueueRequests, Int64(requests))
+            telemetry.set(.commitQueueBytes, Int64(bytes))
+        }
+        hooks.refused = { telemetry.add(.refusedBusy) }
+        return try GroupCommitter(files, space: space, hooks: hooks)
     }
 
     /// What is kept of streams that ask for nothing else.
@@ -168,6 +180,15 @@ public struct ServerProcess: Sendable {
         sigaddset(&signals, SIGTERM)
         sigaddset(&signals, SIGINT)
         return signals
+    }
+
+    /// What follows `--worker-number`; 0 without it.
+    private static var number: Int {
+        let arguments = CommandLine.arguments
+        guard let flag = arguments.firstIndex(of: "--worker-number"), flag + 1 < arguments.count else {
+            return 0
+        }
+        return max(0, Int(arguments[flag + 1]) ?? 0)
     }
 
     private static var environment: [String: String] {

@@ -42,6 +42,12 @@ public struct DataDirectoryLayout: Sendable, Equatable {
     public var liveSocket: String { runDirectory + "/live.sock" }
     /// Whether anybody waits in the live process, as a number that all processes map.
     public var liveInterest: String { runDirectory + "/live.interest" }
+    /// What all processes count, in memory that they share.
+    public var telemetry: String { runDirectory + "/telemetry" }
+    /// What nginx's cache did, a letter and a line end for each read; emptied now and then.
+    public var cacheTally: String { runDirectory + "/cache.tally" }
+    /// How the server was in the last hour and day.
+    public var history: String { dataDirectory + "/history" }
     /// Where workers tell the live process what has changed.
     public var wakeSocket: String { runDirectory + "/wake.sock" }
 

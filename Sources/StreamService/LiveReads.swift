@@ -61,6 +61,7 @@ public struct LiveReads: Sendable {
                 }
             }
             let grant = try service.authoriseRead(request, name, reader)
+            request.trace?.mark(.judged)
             guard request.method == .get else { throw ServiceError.methodNotAllowed }
             return try open(request, name, reader, lease: grant.lease)
         } catch {
@@ -93,6 +94,7 @@ public struct LiveReads: Sendable {
                 return query.mode == .serverSentEvents ? nil : asked
             }
         }
+        request.trace?.mark(.read)
         if let refusal { throw refusal }
         service.touch(piece.state, now: now)
         // What anyone may read goes on without a token.

@@ -82,6 +82,7 @@ enum ReadAnswers {
         if let file = piece.file {
             // nginx sends the file, with the headers of this answer (nginx/durable-streams-server.conf).
             response.add(HeaderName.proxyRedirect, "/.durable-streams-segments/\(file)")
+            response.fileBytes = Int(piece.fileBytes)
         }
         response.body = piece.content
         return response

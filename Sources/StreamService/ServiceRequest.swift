@@ -1,4 +1,5 @@
 import StreamProtocol
+import Telemetry
 
 /// The methods that the service tells apart.
 public enum Method: Equatable, Sendable {
@@ -129,6 +130,8 @@ public struct ServiceRequest: Sendable {
     public var takesFiles = false
     /// Whether nginx only wants to know if it may serve the client from its cache.
     public var asksForVerdict = false
+    /// Where the service notes when the request passed which point.
+    public var trace: RequestTrace?
     /// Why the transport already knows that the request can't be served.
     public var rejection: ServiceError?
 
@@ -146,5 +149,37 @@ public struct ServiceRequest: Sendable {
         self.body = body
         self.scheme = scheme
         self.cacheEntityTag = cacheEntityTag
+    }
+}
+
+extension ServiceRequest {
+    /// The same in the live process: which kind of live read it is.
+    public var liveOperation: Operation {
+        guard operation == .read else { return operation }
+        switch ReadQuery(target.query).mode {
+        case .longPoll: return .longPoll
+        case .serverSentEvents: return .events
+        default: return .read
+        }
+    }
+
+    /// What it asks for, as metrics and logs name it. Of live reads, which only the live process tells apart, `read`.
+    public var operation: Operation {
+        if asksForVerdict { return .verdict }
+        if method == .options { return .preflight }
+        switch target.route {
+        case .health, .ready: return .health
+        case .streams: return .list
+        case .stream: break
+        default: return .other
+        }
+        switch method {
+        case .get: return .read
+        case .post: return body.isEmpty ? .close : .append
+        case .put: return .create
+        case .head: return .head
+        case .delete: return .delete
+        case .options, .other: return .other
+        }
     }
 }

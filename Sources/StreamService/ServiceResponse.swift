@@ -11,6 +11,8 @@ public struct ServiceResponse: Sendable {
     public private(set) var head: [UInt8] = []
     /// The body.
     public var body: [UInt8] = []
+    /// Bytes of the file that nginx sends in place of the body.
+    public internal(set) var fileBytes = 0
     /// Whether the answer carries a body at all: 204 and 304 have none and no length.
     public var hasBody: Bool { status != 204 && status != 304 }
 

@@ -34,6 +34,7 @@ extension StreamService {
                 }
             }
         }
+        request.trace?.mark(.read)
         if let offsetError { throw offsetError }
         touch(piece.state, now: now)
         guard let offset = query.offset, offset != .now else { return ReadAnswers.tail(piece) }

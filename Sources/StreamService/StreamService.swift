@@ -136,17 +136,23 @@ public final class StreamService: Sendable {
         switch request.method {
         case .get:
             _ = try authoriseRead(request, name, reader)
+            request.trace?.mark(.judged)
             respond(try catchUp(request, name, reader))
         case .head:
             _ = try authoriseRead(request, name, reader)
+            request.trace?.mark(.judged)
             respond(try head(name, reader))
         case .put:
-            try create(request, name, respond, try authoriseWrite(request, name))
+            let grant = try authoriseWrite(request, name)
+            request.trace?.mark(.judged)
+            try create(request, name, respond, grant)
         case .post:
             _ = try authoriseWrite(request, name)
+            request.trace?.mark(.judged)
             try append(request, name, reader, respond)
         case .delete:
             _ = try authoriseWrite(request, name)
+            request.trace?.mark(.judged)
             delete(name, respond)
         case .options, .other:
             _ = try authoriseWrite(request, name)

@@ -13,6 +13,12 @@ public final class GroupCommitter: Sendable {
         public var poisoned: @Sendable (StoreError) -> Void
         /// A request failed for a reason that the operator should know.
         public var failed: @Sendable (StoreError) -> Void
+        /// A transaction was committed; called on the committing thread, before the callers know.
+        public var grouped: @Sendable (GroupReport) -> Void = { _ in }
+        /// So many writes and bytes wait now; called with the queue held, so it must do next to nothing.
+        public var queued: @Sendable (_ requests: Int, _ bytes: Int) -> Void = { _, _ in }
+        /// A write was refused because too much waits.
+        public var refused: @Sendable () -> Void = {}
 
         /// Collects the hooks.
         public init(
@@ -91,9 +97,11 @@ public final class GroupCommitter: Sendable {
             }
             queue.members.append(member)
             queue.bytes += weight
+            hooks.queued(queue.members.count, queue.bytes)
             return (queue.members.count == 1, nil)
         }
         guard let refusal else { return }
+        if refusal.kind == .busy { hooks.refused() }
         member.fail(refusal)
         member.finish()
     }
@@ -140,6 +148,7 @@ public final class GroupCommitter: Sendable {
         while true {
             let group = waiting.wait { queue -> [GroupMember]? in
                 if queue.members.isEmpty { return queue.stopping ? [] : nil }
+                defer { hooks.queued(queue.members.count, queue.bytes) }
                 return GroupCommitter.takeGroup(&queue)
             }
             guard var group, !group.isEmpty else { return }
@@ -166,6 +175,7 @@ public final class GroupCommitter: Sendable {
     }
 
     private func commit(_ group: inout [GroupMember], _ session: WriteSession, _ lock: FileLock) {
+        let taken = MonotonicInstant.count
         do throws(StoreError) {
             try transact(group, session, lock)
         } catch {
@@ -182,16 +192,25 @@ public final class GroupCommitter: Sendable {
         // In their order, each let go as soon as it is handed on: its memory goes back to the thread that it
         // came from.
         group.reverse()
-        while let member = group.popLast() { member.finish() }
+        let committed = MonotonicInstant.count
+        while let member = group.popLast() {
+            member.times.taken = taken
+            member.times.committed = committed
+            member.finish()
+        }
     }
 
     private func transact(
         _ group: [GroupMember], _ session: WriteSession, _ lock: FileLock
     ) throws(StoreError) {
+        let began = MonotonicInstant.count
         try lock.lock()
+        let locked = MonotonicInstant.count
+        let applied: Int64
         do throws(StoreError) {
             try session.begin()
             for member in group { try member.apply(session) }
+            applied = MonotonicInstant.count
             try session.commit()
             lock.unlock()
         } catch {
@@ -212,6 +231,10 @@ public final class GroupCommitter: Sendable {
             throw error
         }
         if !session.changed.isEmpty { hooks.committed(session.changed) }
+        hooks.grouped(
+            GroupReport(
+                requests: group.count, waited: began - (group.first?.times.queued ?? began),
+                lockWait: locked - began, commit: MonotonicInstant.count - applied, tally: session.tally))
     }
 }
 
@@ -219,6 +242,8 @@ public final class GroupCommitter: Sendable {
 public protocol Completion: Sendable {
     /// Tells whoever submitted it; called once.
     func complete()
+    /// When it passed the committing thread.
+    var times: WriteTimes { get }
 }
 
 /// Takes finished writes to the thread that submitted them. What a thread allocates it then frees itself, which
@@ -236,10 +261,12 @@ private class GroupMember: Completion, @unchecked Sendable {
     let weight: Int
     private let queue: (any CompletionQueue)?
     private var isFinished = false
+    var times = WriteTimes()
 
     init(weight: Int, queue: (any CompletionQueue)?) {
         self.weight = weight
         self.queue = queue
+        times.queued = MonotonicInstant.count
     }
 
     func apply(_ session: WriteSession) throws(StoreError) {}

@@ -10,6 +10,9 @@ struct MonotonicInstant: Comparable {
         return MonotonicInstant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
     }
 
+    /// Nanoseconds, for spans that are only counted.
+    static var count: Int64 { now.nanoseconds }
+
     static func < (left: MonotonicInstant, right: MonotonicInstant) -> Bool {
         left.nanoseconds < right.nanoseconds
     }

@@ -15,6 +15,8 @@ public struct StreamPiece: Sendable {
     public var content: [UInt8]
     /// The segment whose file is the content, which is then empty here.
     public var file: String?
+    /// Bytes of that file.
+    public var fileBytes: Int64 = 0
 
     /// Whether nothing lies behind the piece.
     public var reachesTail: Bool { end >= tail }
@@ -210,7 +212,8 @@ extension StoreReader {
         else { return nil }
         try segmentFiles.check(segment)
         return StreamPiece(
-            state: state, start: start, end: segment.end, tail: tail, content: [], file: segment.key)
+            state: state, start: start, end: segment.end, tail: tail, content: [], file: segment.key,
+            fileBytes: segment.bytes)
     }
 }
 

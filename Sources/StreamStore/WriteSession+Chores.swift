@@ -17,6 +17,7 @@ extension WriteSession {
             // Ending a fork before may have released this one since it was found.
             guard let state = try state(of: found.id) else { continue }
             try end(state, now: now)
+            tally.expired += 1
             TestPoint.sweepEnded.reached()
         }
         return count

@@ -192,6 +192,7 @@ extension WriteSession {
         heads.insert(head)
         try insertRecord(body, head, now: request.now)
         if request.closed { try queueRotation(of: id) }
+        tally.created += 1
         return .created(state, tail: head.tail)
     }
 }

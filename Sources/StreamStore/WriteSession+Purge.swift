@@ -82,6 +82,7 @@ extension WriteSession {
         }
         purgeable.reset()
         guard let last = found.last else { return isComplete }
+        tally.purged += found.count
         for (position, record) in found {
             if record == newest { try insertTombstone(position: record) }
             statements.purgeRecord.bind(1, record)

@@ -7,6 +7,8 @@ public final class WriteSession {
     var heads = HeadCache()
     /// Streams that the open transaction has changed, for the wake-up behind its commit.
     var changed: [StreamChange] = []
+    /// What the open transaction has done.
+    var tally = WriteTally()
     let statements: WriteStatements
     let index: RecordIndex
     let segments: SegmentIndex
@@ -31,6 +33,7 @@ public final class WriteSession {
 
     func begin() throws(StoreError) {
         changed.removeAll(keepingCapacity: true)
+        tally = WriteTally()
         try statements.begin.run()
         try lookAtSpace()
         // Another connection has committed since: what is remembered may be old
@@ -99,6 +102,7 @@ public final class WriteSession {
         case .gone: return .gone
         case .present(let head):
             try end(head.state, now: now)
+            tally.deleted += 1
             return .deleted
         }
     }
@@ -141,6 +145,7 @@ public final class WriteSession {
         if head.state.softDeleted { return .gone }
         if head.state.isExpired(at: now) {
             try end(head.state, now: now)
+            tally.expired += 1
             return head.state.forks > 0 ? .gone : .absent
         }
         return .present(head)
@@ -200,6 +205,9 @@ public final class WriteSession {
             }
         }
         head.tail += units
+        tally.appends += 1
+        tally.bytes += payload.count
+        tally.messages += boundaries == nil ? 1 : Int(units)
     }
 
     private func encodeBoundaries(_ ends: [Int]) -> [UInt8] {

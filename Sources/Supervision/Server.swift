@@ -1,5 +1,6 @@
 import Glibc
 import ServerSettings
+import Telemetry
 
 /// The whole server in the foreground: `durable-streams serve`.
 public enum Server {
@@ -56,10 +57,15 @@ public enum Server {
         }
         let supervisor = Supervisor(
             family: family, parts: parts, settings: settings, signals: signals, notifier: notifier)
+        let telemetry = Telemetry(
+            path: layout.telemetry, role: .supervisor, number: 0, version: ServerVersion.current)
+        telemetry.set(.expectedWorkers, parts.runsPool ? Int64(settings.workers) : 0)
+        telemetry.set(.expectedLive, parts.runsLive ? 1 : 0)
         let status = try supervise(supervisor, settings: settings)
         sockets.remove()
         if parts.runsLive { unlink(layout.wakeSocket) }
         if parts.runsNginx { memory.remove() }
+        telemetry.leave()
         withExtendedLifetime(lock) {}
         return status
     }

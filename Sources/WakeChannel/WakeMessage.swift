@@ -6,13 +6,21 @@ public enum WakeMessage {
     /// Bytes of one id.
     public static let size = 8
 
+    /// The moment that a number below 0 stands for, in nanoseconds of the monotonic clock: when the oldest of the commits
+    /// was made whose streams follow. Nil for an id.
+    public static func time(_ number: Int64) -> Int64? { number < 0 ? -number : nil }
+
     /// The ids as bytes.
-    public static func encode(_ ids: some Collection<Int64>) -> [UInt8] {
+    ///
+    /// - Parameter time: when the oldest commit was made, in nanoseconds of the monotonic clock; nil: not said.
+    public static func encode(_ ids: some Collection<Int64>, since time: Int64? = nil) -> [UInt8] {
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(ids.count * size)
-        for id in ids {
-            withUnsafeBytes(of: id.littleEndian) { bytes.append(contentsOf: $0) }
+        bytes.reserveCapacity((ids.count + 1) * size)
+        func append(_ number: Int64) {
+            withUnsafeBytes(of: number.littleEndian) { bytes.append(contentsOf: $0) }
         }
+        if let time { append(-time) }
+        for id in ids { append(id) }
         return bytes
     }
 }

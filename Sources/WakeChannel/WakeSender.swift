@@ -10,6 +10,8 @@ public final class WakeSender: Sendable {
     private struct State {
         var descriptor: Int32 = -1
         var pending: Set<Int64> = [WakeMessage.greeting]
+        /// When the oldest of them was committed.
+        var pendingSince: Int64?
         /// The streams of the message that is on its way, and the bytes of it that are not sent yet.
         var sending: Set<Int64> = []
         var unsent: [UInt8] = []
@@ -22,6 +24,12 @@ public final class WakeSender: Sendable {
 
     /// Milliseconds between attempts while the other side doesn't take what is kept.
     private static let retryInterval: Int64 = 20
+
+    private static var now: Int64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
 
     /// Sends to the socket at `path`, now or once somebody listens there.
     public init(path: String) {
@@ -37,6 +45,7 @@ public final class WakeSender: Sendable {
     public func notify(_ changes: [StreamChange]) {
         state.update { state in
             for change in changes { state.pending.insert(change.id) }
+            if state.pendingSince == nil { state.pendingSince = WakeSender.now }
             flush(&state)
             return (!state.pending.isEmpty || !state.unsent.isEmpty, ())
         }
@@ -94,7 +103,9 @@ public final class WakeSender: Sendable {
 
     private func nextMessage(_ state: inout State) {
         state.sending = state.pending
-        state.unsent = WakeMessage.encode(state.sending)
+        state.unsent =
+            state.sending.isEmpty ? [] : WakeMessage.encode(state.sending, since: state.pendingSince)
+        state.pendingSince = nil
         state.pending.removeAll(keepingCapacity: true)
     }
 

@@ -7,7 +7,7 @@ import WakeChannel
 
 // The live process: serves long-polls and event streams, and hears from the workers what has changed.
 
-let process = ServerProcess(name: "live")
+let process = ServerProcess(name: "live", role: .live)
 
 do {
     // Live readers renew the windows of streams with a TTL: those writes go through a committer of ours.
@@ -22,11 +22,13 @@ do {
             longPollTimeout: .nanoseconds(Int64(settings.longPollTimeout * 1e9)),
             eventLifetime: .nanoseconds(Int64(settings.sseLifetime * 1e9)),
             keepAlive: .nanoseconds(Int64(settings.sseKeepAlive * 1e9))),
-        log: process.log)
+        telemetry: process.telemetry, log: process.log)
     process.waitForTermination()
+    process.telemetry.setState(.draining)
     try server.stop()
     committer.stop()
     access.registry?.stop()
+    process.telemetry.leave()
 } catch let error as StoreError {
     process.fail(error)
 } catch {

@@ -5,7 +5,7 @@ import WakeChannel
 
 // The FastCGI worker: serves everything but live reads, on the socket that the supervisor opened.
 
-let process = ServerProcess(name: "worker")
+let process = ServerProcess(name: "worker", role: .worker)
 do throws(StoreError) {
     let wake = WakeSender(path: process.layout.wakeSocket)
     let interest = LiveInterest(path: process.layout.liveInterest)
@@ -24,18 +24,22 @@ do throws(StoreError) {
         let pool = FastCGIPool(
             listener: ServerProcess.listenDescriptor, threads: process.settings.workerThreads,
             service: process.makeService(committer, access), files: process.files,
-            maximumBody: process.settings.maxBodyBytes, log: log)
+            maximumBody: process.settings.maxBodyBytes, telemetry: process.telemetry, log: log)
     else {
         process.fail(
             71,
             "descriptor \(ServerProcess.listenDescriptor) is no listening socket: run durable-streams serve")
     }
-    process.onTermination { pool.stop() }
+    process.onTermination {
+        process.telemetry.setState(.draining)
+        pool.stop()
+    }
     pool.run()
     chores.stop()
     committer.stop()
     wake.stop()
     access.registry?.stop()
+    process.telemetry.leave()
 } catch {
     process.fail(error)
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import ServerSettings
 
 /// The command line. Flags of settings are not declared here: they derive from the table of settings.
 @main
@@ -7,7 +8,7 @@ struct DurableStreams: ParsableCommand {
         commandName: "durable-streams",
         abstract:
             "Durable Streams for nginx: a self-hosted server for durable, replayable streams over HTTP.",
-        version: "durable-streams 0.1.0",
+        version: "durable-streams \(ServerVersion.current)",
         subcommands: [
             Serve.self, NginxConfig.self, BackupCommand.self, RestoreCommand.self, VerifyCommand.self,
             CreateProjectCommand.self, ProjectsCommand.self, AddSecretCommand.self, RemoveSecretCommand.self,

@@ -73,6 +73,12 @@ private final class Connection {
                 1, 0, 0, 0, 0, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1,
             ])
         #expect(WakeMessage.encode([.max]).last == 0x7F)
+        #expect(
+            WakeMessage.encode([1], since: 2) == [254] + Array(repeating: 255, count: 7) + [
+                1, 0, 0, 0, 0, 0, 0, 0,
+            ])
+        #expect(WakeMessage.time(-2) == 2)
+        #expect(WakeMessage.time(WakeMessage.greeting) == nil)
     }
 
     private static func changes(_ ids: some Sequence<Int64>) -> [StreamChange] {
@@ -85,7 +91,7 @@ private final class Connection {
         let sender = WakeSender(path: folder.path + "/wake")
         sender.notify(Self.changes([7, 8]))
         let connection = try listener.accept()
-        #expect(Set(connection.receive([7, 8]) ?? []).subtracting([WakeMessage.greeting]) == [7, 8])
+        #expect(Set(connection.receive([7, 8]) ?? []).filter { $0 > 0 } == [7, 8])
         sender.notify(Self.changes([9]))
         #expect(connection.receive([9])?.last == 9)
         sender.stop()
@@ -99,7 +105,8 @@ private final class Connection {
         let listener = try Listener(folder.path + "/wake")
         let connection = try listener.accept()
         let received = try #require(connection.receive([WakeMessage.greeting, 1, 2, 3]))
-        #expect(received.sorted() == [WakeMessage.greeting, 1, 2, 3])
+        #expect(received.filter { $0 >= 0 }.sorted() == [WakeMessage.greeting, 1, 2, 3])
+        #expect(received.compactMap { WakeMessage.time($0) }.count == 1, "one time for all")
         sender.stop()
         #expect(connection.receive([1]) == nil, "nothing else was sent")
     }

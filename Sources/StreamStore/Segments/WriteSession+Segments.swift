@@ -72,6 +72,7 @@ extension WriteSession {
         try addHot(segment.stream, messages: -segment.appends, bytes: -stored.hotBytes)
         try countUsage([(segment.stream, -stored.hotBytes)])
         try queuePurge(of: segment.stream, below: segment.end)
+        tally.rotations += 1
         TestPoint.segmentRecorded.reached()
         return true
     }
@@ -84,6 +85,7 @@ extension WriteSession {
         }
         for segment in old { try throwAway(segment, now: now) }
         try insert(stored)
+        tally.merges += 1
         TestPoint.mergeRecorded.reached()
         return true
     }
@@ -103,6 +105,7 @@ extension WriteSession {
             statements.segment.forgetGarbage.bind(1, key)
             try statements.segment.forgetGarbage.run()
         }
+        tally.removedFiles += keys.count
     }
 
     /// Forgets the segments of a deleted stream; true when all are forgotten.

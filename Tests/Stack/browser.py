@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import select
 import shutil
 import subprocess
@@ -179,6 +180,8 @@ class Page:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
         self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=phone)
+        # As if its window were in front, however many there are.
+        self.call("Emulation.setFocusEmulationEnabled", enabled=True)
         self.colours(dark)
 
     def call(self, method: str, within: float = PATIENCE, **parameters: object) -> dict:
@@ -230,7 +233,7 @@ class Page:
 
     def run(self, expression: str, *arguments: object, within: float = PATIENCE) -> object:
         """The value of an expression, or of a function of JSON arguments; a promise is waited for."""
-        if arguments or expression.lstrip().startswith(("(", "async (")) and "=>" in expression.split("\n")[0]:
+        if arguments or re.match(r"\s*(async )?\([\w, ]*\) =>", expression):
             expression = f"({expression})({', '.join(map(json.dumps, arguments))})"
         answer = self.call("Runtime.evaluate", within, expression=expression, awaitPromise=True, returnByValue=True, userGesture=True)
         if "exceptionDetails" in answer:

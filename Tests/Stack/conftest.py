@@ -12,10 +12,12 @@ import pytest
 
 # Before they are imported: an assertion of theirs that fails shows its values, as in a test.
 pytest.register_assert_rewrite(
-    "access", "bad_tokens", "damage", "disk", "disk_writers", "isolation", "load", "model_readers", "place", "refusals", "retention_forks"
+    "access", "admin_page", "bad_tokens", "browser", "damage", "disk", "disk_writers", "isolation", "load", "model_readers", "place", "refusals", "retention_forks"
 )
 
 from access import default_project, guarded, jwt_stack, project  # noqa: F401 (fixtures)
+from admin_page import admin  # noqa: F401 (fixture)
+from browser import browser, new_page  # noqa: F401 (fixtures)
 from client import Client, unique
 from disk import MIB, Disk
 from place import Place

@@ -20,7 +20,8 @@ function decode(kind, text) {
   if (kind === "text") return text;
   const packed = text.replace(/\s+/g, "");
   if (kind === "hex") {
-    if (!/^(?:[0-9a-fA-F]{2})*$/.test(packed)) throw new InputError("this is not hex", "Give two digits of 0-9 and a-f for each byte.");
+    if (!/^(?:[0-9a-fA-F]{2})*$/.test(packed)) throw new InputError("this is not hex",
+      "Give two digits of 0-9 and a-f for each byte.");
     return Uint8Array.from(packed.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
   }
   try {
@@ -45,14 +46,17 @@ export async function appendTo(stream, done) {
   const kinds = [["text", "Text"], ["hex", "Hex"], ["base64", "Base64"]];
   const name = fresh("kind");
   const chosen = { kind: isText(stream.content_type) || json ? "text" : "hex" };
-  const kind = h("fieldset", { class: "switcher" }, h("legend", {}, "What is typed below is"), kinds.map(([value, label]) => h("label", {},
-    h("input", { type: "radio", name, value, checked: chosen.kind === value, onchange: () => { chosen.kind = value; } }), h("span", {}, label))));
+  const kind = h("fieldset", { class: "switcher" }, h("legend", {}, "What is typed below is"),
+    kinds.map(([value, label]) => h("label", {},
+    h("input", { type: "radio", name, value, checked: chosen.kind === value,
+      onchange: () => { chosen.kind = value; } }), h("span", {}, label))));
   const file = h("input", { type: "file" });
   const last = h("input", { type: "checkbox" });
   const ok = await form("Append", [
     h("p", { class: "muted" }, "To ", h("code", {}, toName(stream.path)), ", as ", h("code", {}, stream.content_type)),
     !json && kind,
-    field(json ? "JSON" : "Content", input, json ? "One value is one message; an array is a batch, each element a message." : null),
+    field(json ? "JSON" : "Content", input,
+      json ? "One value is one message; an array is a batch, each element a message." : null),
     h("details", {}, h("summary", {}, "From a file"), field("File", file, "Taken in place of what is typed.")),
     checkbox("Close the stream with this", last),
   ], {
@@ -72,7 +76,8 @@ export async function appendTo(stream, done) {
 }
 
 export async function close(stream, done) {
-  const ok = await confirm("Close stream", `Nothing can be appended to “${toName(stream.path)}” afterwards, and it cannot be opened again. Readers learn that it is complete.`,
+  const ok = await confirm("Close stream",
+    `Nothing can be appended to “${toName(stream.path)}” afterwards, and it cannot be opened again. Readers learn that it is complete.`,
     "Close stream", () => api.appendTo(stream.project, stream.path, { "Stream-Closed": "true" }));
   if (!ok) return;
   toast("Stream closed.");
@@ -81,8 +86,10 @@ export async function close(stream, done) {
 
 export async function remove(stream) {
   const name = toName(stream.path);
-  const forks = stream.forks > 0 ? ` ${stream.forks} forks keep what they need of it; until they go, its name stays taken.` : "";
-  const ok = await confirmByName("Delete stream", `All data of this stream are deleted. This cannot be undone.${forks}`, name, "Delete for ever",
+  const forks = stream.forks > 0
+    ? ` ${stream.forks} forks keep what they need of it; until they go, its name stays taken.` : "";
+  const ok = await confirmByName("Delete stream",
+    `All data of this stream are deleted. This cannot be undone.${forks}`, name, "Delete for ever",
     () => api.deleteStream(stream.project, stream.path).then(() => true));
   if (!ok) return;
   toast("Stream deleted.");

@@ -74,7 +74,8 @@ export const setQuota = (name, quota) => json("PUT", `${project(name)}/quota`, q
 export const addSecret = (name) => json("POST", `${project(name)}/secrets`, {});
 export const removeSecret = (name, id) => json("DELETE", `${project(name)}/secrets/${encodeURIComponent(id)}`);
 export const mintToken = (name, wanted) => json("POST", `${project(name)}/tokens`, wanted);
-export const rotateReaderKeys = (name, path) => json("POST", `${project(name)}/reader-keys/rotate`, path ? { path } : {});
+export const rotateReaderKeys = (name, path) => json("POST", `${project(name)}/reader-keys/rotate`,
+  path ? { path } : {});
 
 export function streams(name, { prefix = "", after = "", limit = 100 } = {}, signal) {
   const query = new URLSearchParams({ prefix, after, limit });

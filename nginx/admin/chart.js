@@ -20,10 +20,12 @@ export class Chart {
   constructor(kind) {
     this.#kind = kind;
     const title = fresh("chart");
-    this.#canvas = h("div", { class: "chart-canvas", tabindex: "0", role: "img", onkeydown: (event) => this.#key(event), onblur: () => this.#leave() });
+    this.#canvas = h("div", { class: "chart-canvas", tabindex: "0", role: "img",
+      onkeydown: (event) => this.#key(event), onblur: () => this.#leave() });
     this.#value = h("span", { class: "chart-value", "aria-hidden": "true" });
     this.#summary = h("p", { class: "chart-summary", id: fresh("summary") }, "Loading …");
-    this.#details = h("details", { class: "chart-table", ontoggle: () => this.#fillTable() }, h("summary", {}, "Table"), h("div"));
+    this.#details = h("details", { class: "chart-table", ontoggle: () => this.#fillTable() },
+      h("summary", {}, "Table"), h("div"));
     this.#canvas.setAttribute("aria-labelledby", `${title} ${this.#summary.id}`);
     this.element = h("figure", { class: "chart panel", dataset: { series: kind.series } },
       h("figcaption", {}, h("span", { id: title, class: "chart-title" }, kind.title), this.#value),
@@ -45,14 +47,17 @@ export class Chart {
     const rows = this.#points.map(([at, value]) => [new Date(at), value]);
     if (rows.length < 2) return;
     if (!withoutLegend()) {
-      fill(this.#canvas, h("p", { class: "muted" }, "The chart library is not installed (Debian: libjs-dygraphs). The table has the figures."));
+      fill(this.#canvas,
+        h("p", { class: "muted" },
+        "The chart library is not installed (Debian: libjs-dygraphs). The table has the figures."));
       return;
     }
     const { show, top, binary, title } = this.#kind;
     const highest = Math.max(...this.#known().map(([, value]) => value), 0);
     const line = colour(this.#kind.colour);
     const options = {
-      file: rows, labels: ["Time", title], colors: [line], gridLineColor: colour("--grid"), axisLineColor: colour("--grid"),
+      file: rows, labels: ["Time", title], colors: [line], gridLineColor: colour("--grid"),
+        axisLineColor: colour("--grid"),
       valueRange: [0, top ?? (highest > 0 ? highest * 1.12 : 1)],
     };
     if (this.#graph) {
@@ -61,8 +66,10 @@ export class Chart {
     }
     const { file, ...others } = options;
     this.#graph = new Dygraph(this.#canvas, file, {
-      ...others, legend: "never", fillGraph: true, fillAlpha: 0.14, strokeWidth: 1.8, axisLabelFontSize: 12, connectSeparatedPoints: false,
-      drawPoints: false, drawIsolatedPoints: true, isolatedPointRadius: 2, highlightCircleSize: 4, interactionModel: {}, labelsKMG2: Boolean(binary),
+      ...others, legend: "never", fillGraph: true, fillAlpha: 0.14, strokeWidth: 1.8, axisLabelFontSize: 12,
+        connectSeparatedPoints: false,
+      drawPoints: false, drawIsolatedPoints: true, isolatedPointRadius: 2, highlightCircleSize: 4,
+        interactionModel: {}, labelsKMG2: Boolean(binary),
       axes: {
         x: { drawGrid: false, axisLabelFormatter: (at) => clock(at), pixelsPerLabel: 60 },
         y: { axisLabelFormatter: (value) => (value === 0 ? "" : show(value)), axisLabelWidth: 72, pixelsPerLabel: 34 },
@@ -88,7 +95,8 @@ export class Chart {
       const values = known.map(([, value]) => value);
       const [peakAt, peak] = known.reduce((best, point) => (point[1] > best[1] ? point : best));
       const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-      fill(this.#summary, `Now ${show(values.at(-1))}, mean ${show(mean)}, highest ${show(peak)} at ${clock(peakAt)}, lowest ${show(Math.min(...values))}.`);
+      fill(this.#summary,
+        `Now ${show(values.at(-1))}, mean ${show(mean)}, highest ${show(peak)} at ${clock(peakAt)}, lowest ${show(Math.min(...values))}.`);
     }
     this.#now();
   }
@@ -131,8 +139,10 @@ export class Chart {
       const values = part.map(([, value]) => value).filter((value) => value !== null && value !== undefined);
       const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
       rows.push([`${clock(part[0][0])}–${clock(part.at(-1)[0] + this.#step * 1000)}`,
-        ...(values.length ? [show(mean), show(Math.min(...values)), show(Math.max(...values))] : [NOTHING, NOTHING, NOTHING])]);
+        ...(values.length ? [show(mean), show(Math.min(...values)), show(Math.max(...values))] : [NOTHING, NOTHING,
+          NOTHING])]);
     }
-    fill(this.#details.lastElementChild, table(`${title} by time`, ["Time", ["Mean", "number"], ["Lowest", "number"], ["Highest", "number"]], rows));
+    fill(this.#details.lastElementChild, table(`${title} by time`,
+      ["Time", ["Mean", "number"], ["Lowest", "number"], ["Highest", "number"]], rows));
   }
 }

@@ -10,10 +10,12 @@ import { repeat } from "./refresh.js";
 const perSecond = (value) => `${rate(value)}/s`;
 const CHARTS = [
   { title: "Appends", series: "appends_per_second", show: perSecond, colour: "--line-1" },
-  { title: "Bytes written", series: "append_bytes_per_second", show: (value) => `${bytes(value)}/s`, binary: true, colour: "--line-2" },
+  { title: "Bytes written", series: "append_bytes_per_second", show: (value) => `${bytes(value)}/s`, binary: true,
+    colour: "--line-2" },
   { title: "Reads", series: "reads_per_second", show: perSecond, colour: "--line-3" },
   { title: "Live readers", series: "live_readers", show: rate, colour: "--line-4" },
-  { title: "Append time, 99th percentile", series: "append_p99_milliseconds", show: (value) => `${rate(value)} ms`, colour: "--line-5" },
+  { title: "Append time, 99th percentile", series: "append_p99_milliseconds", show: (value) => `${rate(value)} ms`,
+    colour: "--line-5" },
   { title: "Cache hit rate", series: "cache_hit_rate", show: percent, top: 1, colour: "--line-3" },
   { title: "Errors", series: "errors_per_second", show: perSecond, colour: "--line-6" },
   { title: "Disk in use", series: "disk_used_bytes", show: bytes, binary: true, colour: "--line-2" },
@@ -47,7 +49,8 @@ export function chartGrid(signal) {
   const name = fresh("range");
   const switcher = h("fieldset", { class: "switcher" }, h("legend", { class: "hidden" }, "Range of the charts"),
     [["hour", "Last hour"], ["day", "Last day"]].map(([value, label]) => h("label", {},
-      h("input", { type: "radio", name, value, checked: value === range, onchange: () => choose(value) }), h("span", {}, label))));
+      h("input", { type: "radio", name, value, checked: value === range, onchange: () => choose(value) }),
+        h("span", {}, label))));
   const section = h("section", { "aria-label": "Charts" },
     h("div", { class: "head section-head" }, h("h2", {}, "History"), switcher),
     problem,

@@ -72,7 +72,8 @@ export function field(label, input, hint = null) {
   const id = fresh("field");
   input.id = id;
   if (hint) input.setAttribute("aria-describedby", `${id}-hint`);
-  return h("div", { class: "field" }, h("label", { for: id }, label), input, hint && h("p", { class: "hint", id: `${id}-hint` }, hint));
+  return h("div", { class: "field" }, h("label", { for: id }, label), input,
+    hint && h("p", { class: "hint", id: `${id}-hint` }, hint));
 }
 
 export const checkbox = (label, input, hint = null) => h("div", { class: "field check" },
@@ -80,7 +81,8 @@ export const checkbox = (label, input, hint = null) => h("div", { class: "field 
 
 /** Asks for the name to be typed before something is destroyed. */
 export function confirmByName(title, what, name, label, submit) {
-  const input = h("input", { type: "text", autocomplete: "off", autocapitalize: "off", spellcheck: "false", required: true, autofocus: true });
+  const input = h("input", { type: "text", autocomplete: "off", autocapitalize: "off", spellcheck: "false",
+    required: true, autofocus: true });
   return form(title, [
     h("p", {}, what),
     h("p", { class: "typed-name" }, h("code", {}, name)),
@@ -89,7 +91,8 @@ export function confirmByName(title, what, name, label, submit) {
 }
 
 /** Asks once more, without typing. */
-export const confirm = (title, text, label, submit, danger = true) => form(title, [h("p", {}, text)], { label, danger, submit });
+export const confirm = (title, text, label, submit, danger = true) => form(title, [h("p", {}, text)],
+  { label, danger, submit });
 
 /** Shows what is never shown again. It has to be closed by a button that says so. */
 export function showOnce(title, text, secret, more = []) {
@@ -103,12 +106,14 @@ export function showOnce(title, text, secret, more = []) {
 
 /** A value with a button that copies it. */
 export function copyField(label, value) {
-  const output = h("input", { type: "text", readonly: true, value, class: "mono", "aria-label": label, onfocus: (event) => event.target.select() });
+  const output = h("input", { type: "text", readonly: true, value, class: "mono", "aria-label": label,
+    onfocus: (event) => event.target.select() });
   // Within the dialog: what is outside is out of reach while it is open.
   const done = h("p", { class: "copy-done hint", role: "status" });
   const say = (text) => { done.textContent = text; };
   return h("div", { class: "copy-field" },
-    h("div", { class: "copy-row" }, output, button("Copy", () => copy(value, output, say), { class: "copy" }, COPY)), done);
+    h("div", { class: "copy-row" }, output, button("Copy", () => copy(value, output, say), { class: "copy" },
+      COPY)), done);
 }
 
 /** Copies, and says whether it did. */

@@ -25,20 +25,24 @@ export function bytes(value) {
   const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
   let size = value, unit = 0;
   while (size >= 1024 && unit < units.length - 1) { size /= 1024; unit += 1; }
-  return `${unit === 0 ? whole.format(Math.round(size)) : trim(size < 10 ? size.toFixed(2) : size < 100 ? size.toFixed(1) : size.toFixed(0))} ${units[unit]}`;
+  const digits = unit === 0 || size >= 100 ? 0 : size < 10 ? 2 : 1;
+  return `${unit === 0 ? whole.format(Math.round(size)) : trim(size.toFixed(digits))} ${units[unit]}`;
 }
 
 /** A share of 0 to 1. */
-export const percent = (share) => (isNumber(share) ? `${trim((share * 100).toFixed(share > 0.1 && share < 0.995 ? 0 : 1))} %` : NOTHING);
+export const percent = (share) => (isNumber(share)
+  ? `${trim((share * 100).toFixed(share > 0.1 && share < 0.995 ? 0 : 1))} %` : NOTHING);
 
 /** Seconds as "3 d 4 h". */
 export function duration(seconds) {
   if (!isNumber(seconds)) return NOTHING;
   const all = Math.max(0, Math.floor(seconds));
-  const parts = [[Math.floor(all / 86400), "d"], [Math.floor(all / 3600) % 24, "h"], [Math.floor(all / 60) % 60, "min"], [all % 60, "s"]];
+  const parts = [[Math.floor(all / 86400), "d"], [Math.floor(all / 3600) % 24, "h"],
+    [Math.floor(all / 60) % 60, "min"], [all % 60, "s"]];
   const first = parts.findIndex(([value]) => value > 0);
   if (first < 0) return "0 s";
-  return parts.slice(first, first + 2).filter(([value]) => value > 0).map(([value, unit]) => `${value} ${unit}`).join(" ");
+  return parts.slice(first,
+    first + 2).filter(([value]) => value > 0).map(([value, unit]) => `${value} ${unit}`).join(" ");
 }
 
 /** Milliseconds since 1970, or an RFC 3339 text, as a Date; null where there is none. */
@@ -50,7 +54,8 @@ export function moment(value) {
 
 const stamp = new Intl.DateTimeFormat("sv", { dateStyle: "short", timeStyle: "medium" });
 const clockTime = new Intl.DateTimeFormat("sv", { timeStyle: "short" });
-const preciseTime = new Intl.DateTimeFormat("sv", { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
+const preciseTime = new Intl.DateTimeFormat("sv", { hour: "2-digit", minute: "2-digit", second: "2-digit",
+  fractionalSecondDigits: 3 });
 
 /** A time of the viewer's own zone, 2026-03-01 12:00:07. */
 export const dateTime = (value) => { const date = moment(value); return date ? stamp.format(date) : NOTHING; };
@@ -78,7 +83,8 @@ export function time(value, now = Date.now()) {
 }
 
 /** The position inside an offset token. */
-export const position = (token) => { const found = /^\d{16}_(\d{16})$/.exec(token ?? ""); return found ? Number(found[1]) : null; };
+export const position = (token) => { const found = /^\d{16}_(\d{16})$/.exec(token ?? ""); return found
+  ? Number(found[1]) : null; };
 
 export const plural = (value, one, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`;
 

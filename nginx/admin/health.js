@@ -17,16 +17,21 @@ const STATES = { running: "good", draining: "warn", lost: "bad" };
 
 function notices(processes) {
   const lost = processes.filter((process) => process.state === "lost");
-  const versions = [...new Set(processes.filter((process) => process.role !== "nginx").map((process) => process.version))];
+  const ours = processes.filter((process) => process.role !== "nginx");
+  const versions = [...new Set(ours.map((process) => process.version))];
   const found = [];
-  if (lost.length) found.push(["bad", `${plural(lost.length, "process has", "processes have")} given no sign of life. Look at the log of the server.`]);
-  if (versions.length > 1) found.push(["warn", `Several versions run: ${versions.join(", ")}. Old ones end when their readers have gone.`]);
+  if (lost.length) found.push(["bad",
+    `${plural(lost.length, "process has", "processes have")} given no sign of life. Look at the log of the server.`]);
+  if (versions.length > 1) found.push(["warn",
+    `Several versions run: ${versions.join(", ")}. Old ones end when their readers have gone.`]);
   if (found.length === 0) found.push(["good", "All processes run."]);
   return found.map(([kind, text]) => h("p", { class: `notice ${kind}` }, text));
 }
 
 const row = (process) => [
-  h("span", {}, h("strong", {}, process.number === null || process.role === "supervisor" ? process.role : `${process.role} ${process.number}`),
+  h("span", {},
+    h("strong", {}, process.number === null || process.role === "supervisor" ? process.role
+    : `${process.role} ${process.number}`),
     h("span", { class: "under" }, ROLES[process.role] ?? "")),
   pill(process.state, STATES[process.state] ?? ""),
   process.version ?? "–",
@@ -47,9 +52,11 @@ export function showHealth(place, _, signal) {
     known = true;
     content.removeAttribute("aria-busy");
     fill(content, notices(processes), h("section", { class: "panel" }, table("Processes",
-      ["Process", "State", "Version", ["Up for", "number"], ["Process id", "number"], ["Memory", "number"], ["CPU time", "number"], ["Descriptors", "number"]],
+      ["Process", "State", "Version", ["Up for", "number"], ["Process id", "number"], ["Memory", "number"],
+        ["CPU time", "number"], ["Descriptors", "number"]],
       processes.map(row))));
   }, (error) => {
+    content.removeAttribute("aria-busy");
     if (known) connectionLost(error);
     else fill(content, errorPanel("The processes could not be loaded", error, () => again()));
   });

@@ -24,6 +24,7 @@ export function streamsHash(project, prefix = "", after = "") {
 }
 
 /** Where clients find it. */
-export const publicPath = (project, path) => (project === "_default" ? `/v1/stream/${path}` : `/v1/${project}/stream/${path}`);
+export const publicPath = (project, path) => (project === "_default" ? `/v1/stream/${path}`
+  : `/v1/${project}/stream/${path}`);
 
-export const PROJECT_NAME = /^[A-Za-z0-9_.~-]{1,64}$/;
+export const PROJECT_NAME = /^[A-Za-z0-9_.~\-]{1,64}$/;

@@ -30,7 +30,8 @@ function tiles(seen) {
   const near = used !== null && used >= high - 5;
   const level = full ? "bad" : near ? "warn" : "";
   return [
-    tile("Streams", short(seen.streams), "", `in ${count(seen.projects)} ${seen.projects === 1 ? "project" : "projects"}`, { exact: count(seen.streams) }),
+    tile("Streams", short(seen.streams), "",
+      `in ${count(seen.projects)} ${seen.projects === 1 ? "project" : "projects"}`, { exact: count(seen.streams) }),
     tile("Appends", rate(rates.appends_per_second), "/s", `${short(seen.messages_appended)} messages in all`),
     tile("Written", bytes(rates.append_bytes_per_second), "/s",
       `${bytes(seen.hot_bytes)} hot, ${bytes(seen.cold_bytes)} cold`),
@@ -43,7 +44,8 @@ function tiles(seen) {
       : `${short(cache.hits)} of ${short(cache.hits + cache.misses)} reads`),
     tile("Disk", used === null ? "–" : `${count(Math.round(used))} %`, "used",
       disk ? `${bytes(disk.free)} of ${bytes(disk.total)} free` : "unknown",
-      { extra: used !== null && meter(used / 100, `Disk in use; writes stop at ${high} percent`, level, high / 100), kind: level }),
+      { extra: used !== null && meter(used / 100, `Disk in use; writes stop at ${high} percent`, level, high / 100),
+        kind: level }),
   ];
 }
 
@@ -52,9 +54,11 @@ function warnings(seen) {
   const found = [];
   if (!seen.ready) found.push(["bad", "The server is not ready: a process is missing. See Health."]);
   if (disk && disk.used_percent >= disk.high_water_percent) {
-    found.push(["bad", `The disk is over its high-water mark (${disk.high_water_percent} %): appends and creates get 507. Free space, or delete streams.`]);
+    found.push(["bad",
+      `The disk is over its high-water mark (${disk.high_water_percent} %): appends and creates get 507. Free space, or delete streams.`]);
   }
-  if (seen.auth === "none") found.push(["info", "There is no access control: whoever reaches the server may read and write everything."]);
+  if (seen.auth === "none") found.push(["info",
+    "There is no access control: whoever reaches the server may read and write everything."]);
   return found.map(([kind, text]) => h("p", { class: `notice ${kind}` }, text));
 }
 

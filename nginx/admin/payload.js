@@ -40,7 +40,8 @@ function lay(message, view) {
 export function show(message, view) {
   const place = h("pre", { class: "payload", tabindex: "0" });
   const binary = message.data !== undefined;
-  const whole = () => (binary ? (view === "base64" ? toBase64(message.data) : toHex(message.data)) : lay(message, view));
+  const whole = () => (binary ? (view === "base64" ? toBase64(message.data) : toHex(message.data))
+    : lay(message, view));
   if (binary && message.data.length > SHOWN) {
     const start = message.data.subarray(0, SHOWN);
     fill(place, view === "base64" ? toBase64(start) : toHex(start));

@@ -9,13 +9,17 @@ import { streamsHash, toPath } from "./names.js";
 import { lines, register } from "./projects.js";
 import { toast } from "./toast.js";
 
-const whole = (value = null) => h("input", { type: "number", min: "0", step: "1", inputmode: "numeric", value: value ?? "", placeholder: "no limit" });
+const whole = (value = null) => h("input", { type: "number", min: "0", step: "1", inputmode: "numeric",
+  value: value ?? "", placeholder: "no limit" });
 const number = (input) => (input.value === "" ? null : Number(input.value));
 
 function usage({ usage: used, quota }) {
-  const line = (label, value, limit, show) => [label, h("span", {}, limit === null ? show(value) : `${show(value)} of ${show(limit)} (${percent(limit ? value / limit : 1)})`,
-    limit !== null && meter(limit ? value / limit : 1, label, value >= limit ? "bad" : value >= limit * 0.9 ? "warn" : ""))];
-  return used && facts([line("Streams", used.streams, quota.streams, count), line("Bytes", used.bytes, quota.bytes, bytes)]);
+  const line = (label, value, limit, show) => [label, h("span", {},
+    limit === null ? show(value) : `${show(value)} of ${show(limit)} (${percent(limit ? value / limit : 1)})`,
+    limit !== null && meter(limit ? value / limit : 1, label,
+      value >= limit ? "bad" : value >= limit * 0.9 ? "warn" : ""))];
+  return used && facts([line("Streams", used.streams, quota.streams, count),
+    line("Bytes", used.bytes, quota.bytes, bytes)]);
 }
 
 function secrets(project, again) {
@@ -23,31 +27,39 @@ function secrets(project, again) {
     try {
       const made = await api.addSecret(project.name);
       again();
-      await showOnce("New secret", "Sign new tokens with it; those of older secrets stay good until you remove these. It is shown now and never again.", made.secret);
+      await showOnce("New secret",
+        "Sign new tokens with it; those of older secrets stay good until you remove these. It is shown now and never again.", made.secret);
     } catch (error) {
       open("The secret could not be made", () => [errorPanel("No secret was added", error)]);
     }
   };
   const remove = async (id) => {
-    const ok = await confirm("Remove secret", `All tokens that were signed with secret ${id} stop working at once, and event streams of theirs end.`, "Remove secret",
+    const ok = await confirm("Remove secret",
+      `All tokens that were signed with secret ${id} stop working at once, and event streams of theirs end.`,
+      "Remove secret",
       () => api.removeSecret(project.name, id).then(() => true));
     if (!ok) return;
     toast(`Secret ${id} removed.`);
     again();
   };
   return h("section", { class: "panel", id: "secrets" },
-    h("div", { class: "head section-head" }, h("h2", {}, "Secrets"), button("Add secret", add, { id: "add-secret" }, PLUS)),
+    h("div", { class: "head section-head" }, h("h2", {}, "Secrets"),
+      button("Add secret", add, { id: "add-secret" }, PLUS)),
     project.secrets.length === 0 ? h("p", { class: "muted" }, "None: nobody can make tokens for this project.")
       : table("Secrets", ["Secret", "Created", ""], project.secrets.map(({ id, created_at: created }) => [
-        `Secret ${id}`, dateTime(created), button("Remove", () => remove(id), { class: "danger-quiet small", "aria-label": `Remove secret ${id}` })])),
-    h("p", { class: "hint" }, "To replace one: add a secret, sign with the new one, and remove the old one when its tokens have expired."));
+        `Secret ${id}`, dateTime(created), button("Remove", () => remove(id),
+          { class: "danger-quiet small", "aria-label": `Remove secret ${id}` })])),
+    h("p", { class: "hint" },
+      "To replace one: add a secret, sign with the new one, and remove the old one when its tokens have expired."));
 }
 
 function tokens(project) {
   const mint = async () => {
     const scope = h("select", {}, ["read", "write", "manage"].map((name) => h("option", { value: name }, name)));
-    const path = h("input", { type: "text", autocomplete: "off", autocapitalize: "off", spellcheck: "false", placeholder: "rooms/*" });
-    const seconds = h("input", { type: "number", min: "1", step: "1", required: true, value: "3600", inputmode: "numeric" });
+    const path = h("input", { type: "text", autocomplete: "off", autocapitalize: "off", spellcheck: "false",
+      placeholder: "rooms/*" });
+    const seconds = h("input", { type: "number", min: "1", step: "1", required: true, value: "3600",
+      inputmode: "numeric" });
     const made = await form("Mint token", [
       field("Scope", scope, "read; write, which includes read; manage, which includes both and the list of streams."),
       field("Only for the stream", path, "With /* at its end for all below. Empty: all streams of the project."),
@@ -55,17 +67,20 @@ function tokens(project) {
     ], {
       label: "Mint token",
       submit: () => api.mintToken(project.name, {
-        scope: scope.value, expires_in_seconds: Number(seconds.value), ...(path.value ? { stream_id: toPath(path.value) } : {}),
+        scope: scope.value, expires_in_seconds: Number(seconds.value),
+          ...(path.value ? { stream_id: toPath(path.value) } : {}),
       }),
     });
     if (!made) return;
     await open("Token", (close) => [
       h("p", {}, `Send it as Authorization: Bearer. It ends at ${dateTime(made.expires_at)} and is kept nowhere.`),
-      copyField("Token", made.token), h("div", { class: "actions" }, button("Done", () => close(), { class: "primary" }))], "once");
+      copyField("Token", made.token), h("div", { class: "actions" },
+        button("Done", () => close(), { class: "primary" }))], "once");
   };
   return h("section", { class: "panel", id: "tokens" }, h("div", { class: "head section-head" }, h("h2", {}, "Tokens"),
     button("Mint token", mint, { id: "mint-token", disabled: project.secrets.length === 0 })),
-  h("p", { class: "hint" }, "Signed with the newest secret. Your own service makes tokens with any JWT library (HS256)."));
+  h("p", { class: "hint" },
+    "Signed with the newest secret. Your own service makes tokens with any JWT library (HS256)."));
 }
 
 /** A form that stays on the page. */
@@ -89,8 +104,11 @@ function inline(title, id, fields, label, submit) {
 }
 
 function origins(project, again) {
-  const input = h("textarea", { rows: "3", class: "mono", spellcheck: "false", value: project.cors.join("\n"), placeholder: "https://app.example.com" });
-  return inline("Origins", "origins", [field("Origins of browsers that may use it", input, "One a line; * lets in all, none keeps all browsers of other origins out.")],
+  const input = h("textarea", { rows: "3", class: "mono", spellcheck: "false", value: project.cors.join("\n"),
+    placeholder: "https://app.example.com" });
+  return inline("Origins", "origins",
+    [field("Origins of browsers that may use it", input,
+    "One a line; * lets in all, none keeps all browsers of other origins out.")],
     "Save origins", async () => {
       await api.setOrigins(project.name, lines(input.value));
       toast("Origins saved.");
@@ -99,12 +117,14 @@ function origins(project, again) {
 }
 
 function quotas(project, again) {
-  const inputs = { streams: whole(project.quota.streams), bytes: whole(project.quota.bytes), body: whole(project.quota.body) };
+  const inputs = { streams: whole(project.quota.streams), bytes: whole(project.quota.bytes),
+    body: whole(project.quota.body) };
   return inline("Quotas", "quotas", [
     field("Streams", inputs.streams), field("Bytes", inputs.bytes, "Of all its streams together; more gets 507."),
     field("Bytes of one body", inputs.body, "A larger one gets 413."),
   ], "Save quotas", async () => {
-    await api.setQuota(project.name, { streams: number(inputs.streams), bytes: number(inputs.bytes), body: number(inputs.body) });
+    await api.setQuota(project.name, { streams: number(inputs.streams), bytes: number(inputs.bytes),
+      body: number(inputs.body) });
     toast("Quotas saved.");
     again();
   });
@@ -112,16 +132,20 @@ function quotas(project, again) {
 
 function readerKeys(project) {
   const rotate = async () => {
-    const path = h("input", { type: "text", autocomplete: "off", autocapitalize: "off", spellcheck: "false", placeholder: "all streams" });
+    const path = h("input", { type: "text", autocomplete: "off", autocapitalize: "off", spellcheck: "false",
+      placeholder: "all streams" });
     const ok = await form("Rotate reader keys", [
       h("p", {}, "URLs with an old key (rk=…) become private: shared caches keep none of their answers any more."),
       field("Only for the stream", path, "Empty: all streams of the project."),
-    ], { label: "Rotate", danger: true, submit: () => api.rotateReaderKeys(project.name, path.value ? toPath(path.value) : null).then(() => true) });
+    ], { label: "Rotate", danger: true, submit: () => api.rotateReaderKeys(project.name,
+      path.value ? toPath(path.value) : null).then(() => true) });
     if (ok) toast(path.value ? "The stream has a new reader key." : "All streams have new reader keys.");
   };
   return h("section", { class: "panel", id: "reader-keys" },
-    h("div", { class: "head section-head" }, h("h2", {}, "Reader keys"), button("Rotate …", rotate, { id: "rotate-reader-keys" })),
-    h("p", { class: "hint" }, "With its reader key in the URL an answer may lie in shared caches. The key is no credential."));
+    h("div", { class: "head section-head" }, h("h2", {}, "Reader keys"),
+      button("Rotate …", rotate, { id: "rotate-reader-keys" })),
+    h("p", { class: "hint" },
+      "With its reader key in the URL an answer may lie in shared caches. The key is no credential."));
 }
 
 export function showProject(place, { project: name }, signal) {
@@ -135,11 +159,12 @@ export function showProject(place, { project: name }, signal) {
   const load = async () => {
     try {
       const project = await api.oneProject(name, signal);
-      content.removeAttribute("aria-busy");
       fill(state, project.registered ? pill("registered", "good") : pill("streams only"));
       fill(content, project.registered ? registered(project, load) : plain(project, load));
     } catch (error) {
       if (!signal.aborted) fill(content, errorPanel("The project could not be loaded", error, load));
+    } finally {
+      content.removeAttribute("aria-busy");
     }
   };
   load();
@@ -147,7 +172,8 @@ export function showProject(place, { project: name }, signal) {
 
 function plain(project, again) {
   return h("section", { class: "panel empty" }, h("h2", {}, "Not registered"),
-    h("p", {}, "This project has streams, but no secrets, origins or quotas. Register it to give it some; its streams stay."),
+    h("p", {},
+      "This project has streams, but no secrets, origins or quotas. Register it to give it some; its streams stay."),
     button("Register", async () => { if ((await register(project.name)) !== null) again(); }, { class: "primary" }));
 }
 

@@ -13,17 +13,22 @@ export const lines = (text) => text.split(/[\s,]+/).filter(Boolean);
 /** Registers a project and shows its first secret. Resolves with its name. */
 export async function register(given = null) {
   const name = h("input", {
-    type: "text", required: true, value: given ?? "", readonly: given !== null, autofocus: true, autocomplete: "off", autocapitalize: "off", spellcheck: "false",
+    type: "text", required: true, value: given ?? "", readonly: given !== null, autofocus: true, autocomplete: "off",
+      autocapitalize: "off", spellcheck: "false",
     pattern: PROJECT_NAME.source.slice(1, -1), maxlength: "64",
   });
-  const origins = h("textarea", { rows: "2", class: "mono", spellcheck: "false", placeholder: "https://app.example.com" });
+  const origins = h("textarea", { rows: "2", class: "mono", spellcheck: "false",
+    placeholder: "https://app.example.com" });
   const made = await form(given === null ? "Create project" : "Register project", [
     field("Name", name, "1 to 64 letters, digits and . _ - ~"),
-    field("Origins of browsers that may use it", origins, "One a line; * lets in all. May stay empty, and be changed later."),
-  ], { label: given === null ? "Create" : "Register", submit: () => api.createProject(name.value, lines(origins.value)) });
+    field("Origins of browsers that may use it", origins,
+      "One a line; * lets in all. May stay empty, and be changed later."),
+  ], { label: given === null ? "Create" : "Register", submit: () => api.createProject(name.value,
+    lines(origins.value)) });
   if (!made) return null;
   toast(`Project ${made.name} created.`);
-  await showOnce("First secret", `Whoever has this secret can make tokens for ${made.name}. It is shown now and never again.`, made.secret.secret);
+  await showOnce("First secret",
+    `Whoever has this secret can make tokens for ${made.name}. It is shown now and never again.`, made.secret.secret);
   return made.name;
 }
 
@@ -44,18 +49,22 @@ export function showProjects(place, _, signal) {
     if (name !== null && !signal.aborted) location.hash = projectHash(name);
   };
   fill(place,
-    h("div", { class: "head" }, h("h1", { tabindex: "-1" }, "Projects"), button("Create project", create, { class: "primary", id: "create-project" }, PLUS)),
+    h("div", { class: "head" }, h("h1", { tabindex: "-1" }, "Projects"),
+      button("Create project", create, { class: "primary", id: "create-project" }, PLUS)),
     content);
   const load = async () => {
     try {
       const { projects } = await api.projects(signal);
-      content.removeAttribute("aria-busy");
       fill(content, projects.length === 0
-        ? h("section", { class: "panel empty" }, h("h2", {}, "No projects yet"), h("p", {}, "A project has secrets, origins and quotas of its own."))
+        ? h("section", { class: "panel empty" }, h("h2", {}, "No projects yet"),
+          h("p", {}, "A project has secrets, origins and quotas of its own."))
         : h("section", { class: "panel" }, table("Projects",
-          ["Name", "Kind", ["Streams", "number"], ["Bytes", "number"], ["Secrets", "number"], "Created", ""], projects.map(row))));
+          ["Name", "Kind", ["Streams", "number"], ["Bytes", "number"], ["Secrets", "number"], "Created", ""],
+            projects.map(row))));
     } catch (error) {
       if (!signal.aborted) fill(content, errorPanel("The projects could not be loaded", error, load));
+    } finally {
+      content.removeAttribute("aria-busy");
     }
   };
   load();

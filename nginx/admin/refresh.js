@@ -31,7 +31,8 @@ export function repeat(signal, seconds, look, failed) {
 /** The line below the bar that says that figures are old. */
 export function connectionLost(error) {
   const place = document.getElementById("connection");
-  const text = error ? `${error.code ?? "PAGE_ERROR"}: ${error.message}. The figures below are from before; trying again.` : "";
+  const text = error
+    ? `${error.code ?? "PAGE_ERROR"}: ${error.message}. The figures below are from before; trying again.` : "";
   if (place.textContent !== text) place.textContent = text;
   place.hidden = !error;
 }

@@ -6,9 +6,8 @@ let current = null;
 
 /** `routes`: [pattern, tab, title, show]; groups of the pattern are the parameters, and `query` is what follows `?`. */
 export function start(routes) {
-  const go = () => route(routes);
-  addEventListener("hashchange", go);
-  go(true);
+  addEventListener("hashchange", () => route(routes));
+  route(routes, true);
 }
 
 function route(routes, first = false) {

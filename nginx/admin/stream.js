@@ -20,14 +20,17 @@ function lifetime(stream) {
 }
 
 function retention({ age, bytes: size, messages }) {
-  const parts = [age !== null && `for ${duration(age)}`, size !== null && `the last ${bytes(size)}`, messages !== null && `the last ${plural(messages, "message")}`];
+  const parts = [age !== null && `for ${duration(age)}`, size !== null && `the last ${bytes(size)}`,
+    messages !== null && `the last ${plural(messages, "message")}`];
   return parts.filter(Boolean).join(", ") || "everything";
 }
 
 function source(stream) {
   if (!stream.source) return null;
-  const { project = stream.project, path, offset = null } = typeof stream.source === "string" ? { path: stream.source } : stream.source;
-  return h("span", {}, h("a", { href: streamHash(project, path) }, project === stream.project ? toName(path) : `${project} / ${toName(path)}`),
+  const { project = stream.project, path, offset = null } = typeof stream.source === "string" ? { path: stream.source }
+    : stream.source;
+  return h("span", {}, h("a", { href: streamHash(project, path) },
+    project === stream.project ? toName(path) : `${project} / ${toName(path)}`),
     offset && h("span", { class: "under mono" }, `at ${offset}`));
 }
 
@@ -41,7 +44,8 @@ function about(stream) {
     ["Created", h("span", { title: ago(stream.created_at) }, dateTime(stream.created_at))],
     ["Last write", stream.last_write_at === null ? "never" : time(stream.last_write_at)],
     ["Lifetime", lifetime(stream)],
-    ["Expires", stream.expires_at === null ? null : h("span", { title: dateTime(stream.expires_at) }, `${dateTime(stream.expires_at)} (${ago(stream.expires_at)})`)],
+    ["Expires", stream.expires_at === null ? null : h("span", { title: dateTime(stream.expires_at) },
+      `${dateTime(stream.expires_at)} (${ago(stream.expires_at)})`)],
     ["Keeps", retention(stream.retention)],
     ["Live readers", stream.live_readers === null ? null : count(stream.live_readers)],
     ["Forked from", source(stream)],
@@ -63,28 +67,34 @@ function storage(stream, open) {
   const { segments, segment_count: all } = stream.cold;
   return h("section", { class: "panel" }, h("h2", {}, "Storage"), share(stream),
     facts([
-      [h("span", { class: "key hot" }, "Hot, in the log"), `${bytes(stream.hot.bytes)}, ${plural(stream.hot.messages, "record")}`],
+      [h("span", { class: "key hot" }, "Hot, in the log"),
+        `${bytes(stream.hot.bytes)}, ${plural(stream.hot.messages, "record")}`],
       [h("span", { class: "key cold" }, "Cold, in segments"), `${bytes(stream.cold.bytes)}, ${plural(all, "segment")}`],
     ]),
-    segments.length > 0 && h("details", { open, class: "segments" }, h("summary", {}, all > segments.length ? `The newest ${segments.length} of ${count(all)} segments` : "Segments"),
-      table("Segments", [["From", "number"], ["To", "number"], ["Size", "number"]], segments.map(({ start, end, bytes: size }) => [place(start), place(end), bytes(size)]))));
+    segments.length > 0 && h("details", { open, class: "segments" },
+      h("summary", {}, all > segments.length ? `The newest ${segments.length} of ${count(all)} segments` : "Segments"),
+      table("Segments", [["From", "number"], ["To", "number"], ["Size", "number"]],
+        segments.map(({ start, end, bytes: size }) => [place(start), place(end), bytes(size)]))));
 }
 
-const place = (value) => (typeof value === "number" ? count(value) : h("span", { title: value }, count(position(value) ?? 0)));
+const place = (value) => (typeof value === "number" ? count(value) : h("span", { title: value },
+  count(position(value) ?? 0)));
 
 function producers(stream) {
   if (stream.producers.length === 0) return null;
   const all = stream.producer_count;
   return h("section", { class: "panel" }, h("h2", {}, "Producers"),
     all > stream.producers.length && h("p", { class: "muted" }, `${count(stream.producers.length)} of ${count(all)}`),
-    table("Producers", ["Id", ["Epoch", "number"], ["Sequence", "number"], "Last used"], stream.producers.map((producer) => [
+    table("Producers", ["Id", ["Epoch", "number"], ["Sequence", "number"], "Last used"],
+      stream.producers.map((producer) => [
       h("code", { class: "break" }, producer.id), producer.epoch, producer.sequence, time(producer.used_at)])));
 }
 
 function head(stream, again) {
   const isOpen = stream.state === "open";
   return [
-    h("div", { class: "head-pills" }, pill(stream.state, isOpen ? "good" : ""), stream.public && pill("public", "info")),
+    h("div", { class: "head-pills" }, pill(stream.state, isOpen ? "good" : ""),
+      stream.public && pill("public", "info")),
     h("div", { class: "actions" },
       isOpen && button("Append", () => actions.appendTo(stream, again), { class: "primary", id: "append" }),
       isOpen && button("Close", () => actions.close(stream, again), { id: "close" }),
@@ -98,7 +108,8 @@ export function showStream(view, { project, path }, signal) {
   const content = h("div", { class: "columns", "aria-busy": "true" }, h("p", { class: "muted" }, "Loading …"));
   const tailPlace = h("div");
   fill(view,
-    h("nav", { class: "crumbs", "aria-label": "Where you are" }, h("a", { href: streamsHash(project) }, "Streams"), h("span", { "aria-hidden": "true" }, "/"),
+    h("nav", { class: "crumbs", "aria-label": "Where you are" }, h("a", { href: streamsHash(project) }, "Streams"),
+      h("span", { "aria-hidden": "true" }, "/"),
       h("a", { href: projectHash(project) }, project)),
     h("h1", { tabindex: "-1", class: "break" }, toName(path)), top, content, tailPlace);
   let tail = null;
@@ -119,6 +130,7 @@ export function showStream(view, { project, path }, signal) {
       fill(tailPlace, tail.element);
     }
   }, (error) => {
+    content.removeAttribute("aria-busy");
     if (tail && error.status !== 404 && error.status !== 410) connectionLost(error);
     else {
       shown = "";

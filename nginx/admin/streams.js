@@ -30,13 +30,15 @@ export function showStreams(place, { project = null, query }, signal, { same }) 
     dispatchEvent(new HashChangeEvent("hashchange"));
   };
   const filter = h("input", {
-    id: "prefix", type: "search", value: toName(prefix), placeholder: "rooms/", autocomplete: "off", autocapitalize: "off", spellcheck: "false",
+    id: "prefix", type: "search", value: toName(prefix), placeholder: "rooms/", autocomplete: "off",
+      autocapitalize: "off", spellcheck: "false",
     oninput: () => { clearTimeout(typing); typing = setTimeout(go, TYPED); },
   });
   signal.addEventListener("abort", () => { if (!filter.isConnected) clearTimeout(typing); });
   fill(place,
     h("div", { class: "head" }, h("h1", { tabindex: "-1" }, "Streams"),
-      button("Create stream", () => createStream(chooser.value || project), { class: "primary", id: "create-stream" }, PLUS)),
+      button("Create stream", () => createStream(chooser.value || project),
+        { class: "primary", id: "create-stream" }, PLUS)),
     h("form", { class: "filters", role: "search", onsubmit: (event) => { event.preventDefault(); go(); } },
       h("div", { class: "field" }, h("label", { for: "project" }, "Project"), chooser),
       h("div", { class: "field grow" }, h("label", { for: "prefix" }, "Name begins with"), filter)),
@@ -64,7 +66,8 @@ async function chooseProject(place, chooser, project, signal) {
     }
   } catch (error) {
     if (signal.aborted) return;
-    if (project === null) fill(list, errorPanel("The projects could not be loaded", error, () => chooseProject(place, chooser, project, signal)));
+    if (project === null) fill(list, errorPanel("The projects could not be loaded", error,
+      () => chooseProject(place, chooser, project, signal)));
   }
 }
 
@@ -96,13 +99,16 @@ async function load(place, project, prefix, after, signal) {
 function empty(project, prefix, after) {
   return h("section", { class: "panel empty", role: "status" },
     h("h2", {}, prefix ? "No stream begins so" : after ? "Nothing follows" : "No streams yet"),
-    h("p", {}, prefix ? ["No stream of ", h("code", {}, project), " has a name that begins with ", h("code", {}, toName(prefix)), "."]
-      : after ? h("a", { href: streamsHash(project) }, "Back to the first page") : "Create the first one here, or with PUT to its URL."));
+    h("p", {}, prefix ? ["No stream of ", h("code", {}, project), " has a name that begins with ",
+      h("code", {}, toName(prefix)), "."]
+      : after ? h("a", { href: streamsHash(project) }, "Back to the first page")
+        : "Create the first one here, or with PUT to its URL."));
 }
 
 const row = (project, stream) => [
   h("a", { href: streamHash(project, stream.path), class: "name" }, toName(stream.path)),
-  h("span", { class: "pills" }, pill(stream.state, stream.state === "open" ? "good" : ""), stream.public && pill("public", "info")),
+  h("span", { class: "pills" }, pill(stream.state, stream.state === "open" ? "good" : ""),
+    stream.public && pill("public", "info")),
   h("code", { class: "type" }, stream.content_type),
   h("span", { title: stream.tail }, count(position(stream.tail))),
   time(stream.last_write_at),
@@ -116,9 +122,11 @@ function shown(project, prefix, after, page) {
   const back = after ? streamsHash(project, prefix, before.at(-2) ?? "") : null;
   return [
     h("section", { class: "panel" }, table(`Streams of ${project}`,
-      ["Name", "State", "Type", ["Tail", "number"], "Last write", "Created"], page.streams.map((stream) => row(project, stream)))),
+      ["Name", "State", "Type", ["Tail", "number"], "Last write", "Created"],
+        page.streams.map((stream) => row(project, stream)))),
     h("nav", { class: "pager", "aria-label": "Pages" },
-      h("p", { role: "status" }, `Page ${count(number)}, ${count(page.streams.length)} ${page.streams.length === 1 ? "stream" : "streams"}`),
+      h("p", { role: "status" },
+        `Page ${count(number)}, ${count(page.streams.length)} ${page.streams.length === 1 ? "stream" : "streams"}`),
       after && link("First", streamsHash(project, prefix), { id: "first" }),
       back !== null && link("Previous", back, { id: "previous" }),
       page.next !== null && link("Next", streamsHash(project, prefix, page.next), { id: "next", rel: "next" })),

@@ -16,7 +16,8 @@ const LONGEST_PAUSE = 10_000;
 function trim(messages) {
   let total = messages.reduce((sum, message) => sum + weight(message), 0);
   let gone = 0;
-  while (messages.length - gone > KEPT || (total > KEPT_BYTES && messages.length - gone > 1)) total -= weight(messages[gone++]);
+  while (messages.length - gone > KEPT || (total > KEPT_BYTES
+    && messages.length - gone > 1)) total -= weight(messages[gone++]);
   messages.splice(0, gone);
   return gone;
 }
@@ -39,12 +40,15 @@ export class LiveTail {
   }
 
   #build() {
-    this.#list = h("ol", { class: "tail-list", tabindex: "0", role: "log", "aria-live": "off", "aria-label": "Newest messages first", id: "tail" });
+    this.#list = h("ol", { class: "tail-list", tabindex: "0", role: "log", "aria-live": "off",
+      "aria-label": "Newest messages first", id: "tail" });
     this.#state = h("span", { class: "tail-state", role: "status" });
     this.#count = h("span", { class: "muted", id: "tail-count" });
     this.#pause = button("Pause", () => this.#toggle(), { "aria-pressed": "false", id: "tail-pause" });
-    this.#from = h("select", { id: "tail-from", "aria-label": "Begin with", onchange: () => this.#begin(this.#from.value) },
-      h("option", { value: "recent" }, "The newest"), h("option", { value: "start" }, "The beginning"), h("option", { value: "now" }, "What comes now"));
+    this.#from = h("select", { id: "tail-from", "aria-label": "Begin with",
+      onchange: () => this.#begin(this.#from.value) },
+      h("option", { value: "recent" }, "The newest"), h("option", { value: "start" }, "The beginning"),
+        h("option", { value: "now" }, "What comes now"));
     return h("section", { class: "panel tail", "aria-labelledby": "tail-title" },
       h("div", { class: "head section-head" }, h("h2", { id: "tail-title" }, "Live tail"), this.#state),
       h("div", { class: "tail-bar" }, this.#from, this.#views(), this.#pause,
@@ -53,11 +57,14 @@ export class LiveTail {
   }
 
   #views() {
-    const all = { pretty: [["pretty", "Laid out"], ["compact", "One line"]], hex: [["hex", "Hex"], ["base64", "Base64"]], text: [] }[this.#view];
+    const all = { pretty: [["pretty", "Laid out"], ["compact", "One line"]],
+      hex: [["hex", "Hex"], ["base64", "Base64"]], text: [] }[this.#view];
     if (all.length === 0) return null;
     const name = fresh("view");
-    return h("fieldset", { class: "switcher" }, h("legend", { class: "hidden" }, "How messages are shown"), all.map(([value, label]) => h("label", {},
-      h("input", { type: "radio", name, value, checked: value === this.#view, onchange: () => { this.#view = value; this.#draw(); } }), h("span", {}, label))));
+    return h("fieldset", { class: "switcher" }, h("legend", { class: "hidden" }, "How messages are shown"),
+      all.map(([value, label]) => h("label", {},
+      h("input", { type: "radio", name, value, checked: value === this.#view,
+        onchange: () => { this.#view = value; this.#draw(); } }), h("span", {}, label))));
   }
 
   #begin(from) {
@@ -129,7 +136,8 @@ export class LiveTail {
     this.#say("Connection lost; trying again …", "warn");
     const ending = new AbortController();
     try {
-      const response = await fetch(this.#url(), { signal: AbortSignal.any([ending.signal, this.#signal]), cache: "no-store" });
+      const response = await fetch(this.#url(), { signal: AbortSignal.any([ending.signal, this.#signal]),
+        cache: "no-store" });
       if (response.ok) return;
       const error = await api.refusal(response);
       const { code, message, advice } = describe(error);
@@ -194,7 +202,8 @@ export class LiveTail {
 
   #tell() {
     if (this.#kept.length === 0 && this.#list.children.length === 0) {
-      this.#list.append(h("li", { class: "tail-empty muted" }, "Nothing has arrived yet. New messages appear here by themselves."));
+      this.#list.append(h("li", { class: "tail-empty muted" },
+        "Nothing has arrived yet. New messages appear here by themselves."));
     }
     const kept = this.#kept.length;
     const held = this.#paused && this.#waiting.length > 0 ? `, ${count(this.#waiting.length)} wait` : "";

@@ -78,7 +78,7 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(
-            name: "Supervision", dependencies: ["ServerSettings", "Telemetry", "CLinux"],
+            name: "Supervision", dependencies: ["ServerSettings", "Telemetry", "CCrypto", "CLinux"],
             swiftSettings: strict),
 
         .target(

@@ -21,6 +21,14 @@ public struct DataDirectoryLayout: Sendable, Equatable {
     public var nginxDirectory: String { dataDirectory + "/nginx" }
     /// nginx's cache of catch-up reads.
     public var cacheDirectory: String { nginxDirectory + "/cache" }
+    /// What tells the pool and the live process that a request came through nginx's protected location.
+    public var adminKey: String { dataDirectory + "/admin.key" }
+    /// The operator's password for /admin/.
+    public var adminPassword: String { dataDirectory + "/admin-password" }
+    /// Its hash, for nginx.
+    public var adminPasswordHash: String { nginxDirectory + "/admin.htpasswd" }
+    /// The files of the page at /admin/, where nginx's workers can read them.
+    public var adminPage: String { nginxDirectory + "/admin" }
 
     /// What is for memory only, never for a disk: a private directory of its own in the system's tmpfs.
     public var memoryDirectory: String { "/dev/shm/durable-streams-" + Self.fingerprint(of: dataDirectory) }

@@ -122,6 +122,12 @@ public struct SettingKey: Sendable {
             "allow_open", .flag(\.allowOpen), default: "false", unit: "true or false",
             reason: "lets a server with auth none listen where others can reach it"),
         SettingKey(
+            "admin", .flag(\.admin), default: "true", unit: "true or false",
+            reason: "whether nginx serves /admin/, the operator's page and interface, behind a password"),
+        SettingKey(
+            "admin_allow", .addresses(\.adminAllow), default: "127.0.0.1 ::1", unit: "addresses",
+            reason: "from where /admin/ may be reached, the password being asked for all the same"),
+        SettingKey(
             "rate_per_address", .integer(\.ratePerAddress, 0...1_000_000), default: "0",
             unit: "requests a second",
             reason: "more from one client address gets 429, behind a burst of one second; 0: no limit"),

@@ -72,6 +72,11 @@ struct SettingValue: Sendable {
             format: { "\($0)" })
     }
 
+    static func addresses(_ field: Field<AddressList>) -> SettingValue {
+        SettingValue(
+            field, accepted: AddressList.grammar, parse: { AddressList($0) }, format: { $0.description })
+    }
+
     static func endpoint(_ field: Field<String?>) -> SettingValue {
         SettingValue(
             field,

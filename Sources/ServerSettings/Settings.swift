@@ -50,6 +50,10 @@ public struct Settings: Sendable, Equatable {
     public internal(set) var authDelegateURL: String?
     /// Whether everybody may reach an open server.
     public internal(set) var allowOpen: Bool
+    /// Whether nginx serves /admin/.
+    public internal(set) var admin: Bool
+    /// From where /admin/ may be reached.
+    public internal(set) var adminAllow: AddressList
     /// Requests a second from one client address; 0: no limit.
     public internal(set) var ratePerAddress: Int
     /// Requests a second to one project; 0: no limit.
@@ -91,6 +95,8 @@ public struct Settings: Sendable, Equatable {
         sweepInterval = 0
         auth = .none
         allowOpen = false
+        admin = false
+        adminAllow = .nobody
         ratePerAddress = 0
         ratePerProject = 0
         livePerAddress = 0

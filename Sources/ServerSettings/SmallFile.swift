@@ -30,7 +30,9 @@ package enum SmallFile {
     /// Replaces the file's content in one step: readers see the old file or the new one.
     package static func write(_ bytes: [UInt8], to path: String, mode: mode_t) throws(Failure) {
         let temporary = path + ".new"
-        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode)
+        // A new file, so that its mode is the one given, and nothing is written through a link.
+        unlink(temporary)
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode)
         guard descriptor >= 0 else { throw Failure(code: errno) }
         defer { close(descriptor) }
         var rest = bytes[...]

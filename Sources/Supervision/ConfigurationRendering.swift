@@ -14,7 +14,7 @@ public enum ConfigurationRendering {
     public static func render(settings: Settings, output: String) throws(SupervisionError) -> [String] {
         let templates = try NginxTemplates.find(settings: settings)
         try Directories.create(settings.dataDirectory)
-        let account = try FileOwner.act(asOwnerOf: settings.dataDirectory) {
+        let (account, adminKey) = try FileOwner.act(asOwnerOf: settings.dataDirectory) {
             () throws(SupervisionError) in
             let account = try NginxAccount.choose(
                 dataDirectory: settings.dataDirectory, nginxGroup: settings.nginxGroup)
@@ -22,7 +22,10 @@ public enum ConfigurationRendering {
             if settings.auth == .projectJWT {
                 try MemoryDirectory(settings.layout).create(group: account.group)
             }
-            return account
+            let adminKey =
+                settings.admin
+                ? try AdminFiles.prepare(settings.layout, group: account.group, templates: templates) : nil
+            return (account, adminKey)
         }
         try Directories.create(output)
         guard let buffer = realpath(output, nil) else { throw .system("finding \(output)", code: errno) }
@@ -30,9 +33,11 @@ public enum ConfigurationRendering {
         let directory = String(cString: buffer)
         try refuseForeignConfiguration(in: directory)
         let placeholders = NginxPlaceholders.values(
-            settings: settings, configurationDirectory: directory, user: account.directive)
+            settings: settings, configurationDirectory: directory, user: account.directive,
+            adminKey: adminKey)
         let names = try templates.render(
-            into: directory, placeholders: placeholders, for: settings.auth, includes: directory)
+            into: directory, placeholders: placeholders, for: settings.auth, admin: settings.admin,
+            includes: directory)
         return names.map { "\(directory)/\($0)" }
     }
 

@@ -96,6 +96,7 @@ enum Directories {
         let owner: uid_t
         let group: gid_t
         var isDirectory: Bool { mode & S_IFMT == S_IFDIR }
+        var isRegular: Bool { mode & S_IFMT == S_IFREG }
     }
 
     /// What the path itself is; a symbolic link is not followed.

@@ -13,12 +13,15 @@ struct Nginx {
 
     /// Renders the templates and creates what nginx expects.
     static func render(
-        _ templates: NginxTemplates, executable: String, settings: Settings, account: NginxAccount
+        _ templates: NginxTemplates, executable: String, settings: Settings, account: NginxAccount,
+        adminKey: String?
     ) throws(SupervisionError) -> Nginx {
         let directory = settings.layout.nginxDirectory
         let placeholders = NginxPlaceholders.values(
-            settings: settings, configurationDirectory: directory, user: account.directive)
-        let names = try templates.render(into: directory, placeholders: placeholders, for: settings.auth)
+            settings: settings, configurationDirectory: directory, user: account.directive, adminKey: adminKey
+        )
+        let names = try templates.render(
+            into: directory, placeholders: placeholders, for: settings.auth, admin: settings.admin)
         guard names.contains(mainFile) else {
             throw SupervisionError(.configuration, "\(templates.directory) has no \(mainFile)")
         }

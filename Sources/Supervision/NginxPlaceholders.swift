@@ -5,10 +5,17 @@ public enum NginxPlaceholders {
     /// - Parameters:
     ///   - configurationDirectory: absolute path of the rendered files, without a trailing slash.
     ///   - user: nginx's `user` directive with its semicolon, or nothing.
+    ///   - adminKey: what the pool and the live process know the admin route by; nil: there is none.
     public static func values(
-        settings: Settings, configurationDirectory: String, user: String
+        settings: Settings, configurationDirectory: String, user: String, adminKey: String? = nil
     ) -> [String: String] {
         [
+            "DS_ADMIN_KEY": adminKey ?? "",
+            "DS_ADMIN_HTTP": adminKey == nil ? "" : "include durable-streams-admin-http.conf;",
+            "DS_ADMIN_SERVER": adminKey == nil ? "" : "include durable-streams-admin-server.conf;",
+            "DS_ADMIN_ALLOW": settings.adminAllow.entries.map { "allow \($0);" }.joined(separator: "\n"),
+            "DS_ADMIN_PASSWORDS": settings.layout.adminPasswordHash,
+            "DS_ADMIN_PAGE": settings.layout.adminPage,
             "DS_LISTEN": settings.listen.description,
             "DS_USER": user,
             "DS_NGINX_DIR": configurationDirectory,

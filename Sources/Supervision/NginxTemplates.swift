@@ -9,6 +9,8 @@ public struct NginxTemplates: Sendable {
     /// The file that tells a directory of templates from any other directory named `nginx`.
     static let marker = "durable-streams-http.conf"
 
+    private static let adminPrefix = "durable-streams-admin-"
+
     /// Finds the templates: the setting, else the `nginx` or `share/durable-streams/nginx` directory of the
     /// executable's directory or of one of its parents.
     ///
@@ -44,14 +46,19 @@ public struct NginxTemplates: Sendable {
 
     /// Renders every `*.conf` file into `output` under the same name, but those of other modes of access.
     ///
+    /// - Parameter admin: whether those of the admin route are wanted; else what an earlier start left of them, which
+    ///   holds the key, is removed.
     /// - Parameter includes: the directory of included files; nil: they stay relative to nginx's main configuration.
     /// - Returns: the names of the files, sorted.
     /// - Throws: `configuration` for an unknown placeholder, `system` when a file can't be read or written.
     @discardableResult
     public func render(
-        into output: String, placeholders: [String: String], for auth: AuthMode, includes: String? = nil
+        into output: String, placeholders: [String: String], for auth: AuthMode, admin: Bool = true,
+        includes: String? = nil
     ) throws(SupervisionError) -> [String] {
-        let names = try configurationFiles(for: auth)
+        let all = try configurationFiles(for: auth)
+        let names = all.filter { admin || !$0.hasPrefix(Self.adminPrefix) }
+        if !admin { for name in all where name.hasPrefix(Self.adminPrefix) { unlink("\(output)/\(name)") } }
         for name in names {
             let source = "\(directory)/\(name)"
             let template: [UInt8]

@@ -39,11 +39,13 @@ public enum Server {
         if let note = account.note { Console.output("note: " + note) }
 
         let childEnvironment = childEnvironment(settings: settings, environment: environment)
+        let templates = parts.runsNginx ? try NginxTemplates.find(settings: settings) : nil
+        let adminKey =
+            settings.admin ? try AdminFiles.prepare(layout, group: account.group, templates: templates) : nil
         var nginx: Nginx?
-        if let executable = executables.nginx {
+        if let executable = executables.nginx, let templates {
             let rendered = try Nginx.render(
-                NginxTemplates.find(settings: settings), executable: executable, settings: settings,
-                account: account)
+                templates, executable: executable, settings: settings, account: account, adminKey: adminKey)
             try rendered.test(environment: childEnvironment)
             nginx = rendered
         }
@@ -75,7 +77,7 @@ public enum Server {
     ) throws(SupervisionError) -> Int32 {
         var supervisor = started
         if try supervisor.start() {
-            Console.output(supervisor.summary(dataDirectory: settings.dataDirectory))
+            Console.output(supervisor.summary(settings))
             supervisor.run()
         }
         Console.output("stopping; a second Ctrl-C kills at once")

@@ -176,22 +176,26 @@ struct Supervisor: ~Copyable {
     }
 
     /// What runs, for the lines printed at the start.
-    func summary(dataDirectory: String) -> String {
+    func summary(_ settings: Settings) -> String {
         func numbers(_ condition: (Role) -> Bool) -> String {
             family.running(where: condition).map { "\($0.identifier)" }.joined(separator: " ")
         }
         let isWorker: (Role) -> Bool = { if case .worker = $0 { true } else { false } }
         let workers = family.running(where: isWorker)
-        var parts = ["data directory: \(dataDirectory)"]
+        var parts = ["data directory: \(settings.dataDirectory)"]
         if self.parts.runsPool { parts.append("workers: \(workers.count) (pids \(numbers(isWorker)))") }
         if self.parts.runsLive { parts.append("live: pid \(numbers { $0 == .live })") }
         guard self.parts.runsNginx else {
             return "Durable Streams' \(self.parts.rawValue) is ready\n" + parts.joined(separator: "   ")
         }
         parts.append("nginx: pid \(numbers { $0 == .nginx })")
+        let admin =
+            settings.admin
+            ? "\nadmin page: http://\(listen)/admin/   user: \(AdminFiles.user)   "
+                + "password: in \(settings.layout.adminPassword)" : ""
         return """
             Durable Streams is ready at http://\(listen)/v1/stream/
-            \(parts.joined(separator: "   "))
+            \(parts.joined(separator: "   "))\(admin)
             Ctrl-C stops everything.
             """
     }

@@ -101,6 +101,9 @@ let repository = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.jo
         ("DS_PUBLIC_URL", "example.org"), ("DS_PUBLIC_URL", "https://example.org/"),
         ("DS_PUBLIC_URL", "ftp://example.org"), ("DS_PUBLIC_URL", "https://"),
         ("DS_PUBLIC_URL", "https://a:0"), ("DS_CACHE_SIZE", "9999999999999TiB"), ("DS_LOG_LEVEL", "INFO"),
+        ("DS_ADMIN", "yes"), ("DS_ADMIN_ALLOW", ""), ("DS_ADMIN_ALLOW", "localhost"),
+        ("DS_ADMIN_ALLOW", "10.0.0.0/33"), ("DS_ADMIN_ALLOW", "10.0.0.1/8"), ("DS_ADMIN_ALLOW", "::1/129"),
+        ("DS_ADMIN_ALLOW", "127.0.0.1;"), ("DS_ADMIN_ALLOW", "1.2.3.4,5.6.7.8"), ("DS_ADMIN_ALLOW", "::1/"),
         ("DS_NGINX_PATH", ""), ("DS_SWEEP_INTERVAL", ""),
     ])
     func malformedVariableNamesEverything(name: String, value: String) throws {

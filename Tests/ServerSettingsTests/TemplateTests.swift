@@ -15,6 +15,9 @@ import Testing
         #expect(values.removeValue(forKey: "DS_VERDICT_DIR")?.hasPrefix("/dev/shm/durable-streams-") == true)
         #expect(
             values == [
+                "DS_ADMIN_KEY": "", "DS_ADMIN_HTTP": "", "DS_ADMIN_SERVER": "",
+                "DS_ADMIN_ALLOW": "allow 127.0.0.1;\nallow ::1;", "DS_ADMIN_PAGE": "/srv/ds/nginx/admin",
+                "DS_ADMIN_PASSWORDS": "/srv/ds/nginx/admin.htpasswd",
                 "DS_LISTEN": "[::1]:80", "DS_USER": "user www-data;", "DS_NGINX_DIR": "/srv/ds/nginx",
                 "DS_RUN_DIR": "/srv/ds/run", "DS_CACHE_DIR": "/srv/ds/nginx/cache", "DS_CACHE_SIZE": "2m",
                 "DS_SEGMENT_DIR": "/srv/ds/segments",

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import pytest
 
-from browser import Page
+from browser_page import Page
 from stack import Stack
 
 # What a browser writes into its console about an answer with an error status, where a test provokes one.
@@ -36,7 +36,9 @@ class Admin:
         """To a stream, by its path in URLs, until its tail is connected."""
         self.go(f"#/stream/{project}/{path}")
         self.page.sees("Live tail", "#main")
-        self.page.wait("['Live', 'Complete: the stream is closed'].includes(document.querySelector('.tail-state')?.innerText)")
+        self.page.wait(
+            "['Live', 'Complete: the stream is closed'].includes(document.querySelector('.tail-state')?.innerText)"
+        )
 
     def create_stream(self, project: str, name: str, type: str = "application/json", body: str = "") -> None:
         """By the form, from wherever the person is."""
@@ -60,7 +62,9 @@ class Admin:
 
     def messages(self) -> list[str]:
         """What the live tail shows, oldest first."""
-        return list(reversed(self.page.run("[...document.querySelectorAll('#tail .payload')].map((item) => item.textContent)")))
+        return list(
+            reversed(self.page.run("[...document.querySelectorAll('#tail .payload')].map((item) => item.textContent)"))
+        )
 
     def shows(self, *texts: str) -> None:
         """Until the live tail ends with these."""

@@ -12,12 +12,13 @@ import pytest
 
 # Before they are imported: an assertion of theirs that fails shows its values, as in a test.
 pytest.register_assert_rewrite(
-    "access", "admin_page", "bad_tokens", "browser", "damage", "disk", "disk_writers", "isolation", "load", "model_readers", "place", "refusals", "retention_forks"
+    "access", "admin_page", "bad_tokens", "browser", "browser_page", "damage", "disk", "disk_writers", "isolation", "load", "model_readers", "place", "refusals", "retention_forks"
 )
 
 from access import default_project, guarded, jwt_stack, project  # noqa: F401 (fixtures)
 from admin_page import admin  # noqa: F401 (fixture)
-from browser import browser, new_page  # noqa: F401 (fixtures)
+from browser import browser  # noqa: F401 (fixture)
+from browser_page import new_page  # noqa: F401 (fixture)
 from client import Client, unique
 from disk import MIB, Disk
 from place import Place

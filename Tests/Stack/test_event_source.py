@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from browser import Page
+from browser_page import Page
 from client import Client, unique
 from stack import REPOSITORY, Stack, identity, wait_gone
 

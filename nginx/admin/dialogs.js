@@ -11,7 +11,14 @@ export function open(title, build, kind = "") {
   return new Promise((resolve) => {
     let result;
     const dialog = h("dialog", { class: kind, "aria-labelledby": heading });
-    const close = (value) => { result = value; dialog.close(); };
+    // What is on its way has an answer that must be seen; and what is shown once must not go by a slip of the finger.
+    const busy = () => dialog.querySelector("[data-busy]") !== null;
+    const close = (value) => {
+      if (value === undefined && busy()) return;
+      result = value;
+      dialog.close();
+    };
+    dialog.addEventListener("cancel", (event) => { if (kind === "once" || busy()) event.preventDefault(); });
     dialog.append(h("div", { class: "dialog-head" }, h("h2", { id: heading }, title),
       h("button", { type: "button", class: "quiet small", "aria-label": "Close", onclick: () => close() }, "×")));
     dialog.append(...build(close));

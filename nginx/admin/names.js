@@ -12,6 +12,12 @@ export function toName(path) {
   }
 }
 
+/**
+ * Whether browsers send the path as it is. Clients can make streams whose names hold characters that browsers escape, such as
+ * a bare `<`; under the escaped name a page would reach another stream.
+ */
+export const isReachable = (path) => new URL(`/${path}`, "http://localhost").pathname === `/${path}`;
+
 /** `#/stream/PROJECT/PATH` */
 export const streamHash = (project, path) => `#/stream/${encodeURIComponent(project)}/${path.replace(/\?/g, "%3F")}`;
 export const projectHash = (project) => `#/project/${encodeURIComponent(project)}`;

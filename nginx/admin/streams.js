@@ -5,7 +5,7 @@ import { createStream } from "./create.js";
 import { button, fill, h, pill, PLUS, table } from "./dom.js";
 import { errorPanel } from "./errors.js";
 import { count, position, time } from "./format.js";
-import { streamHash, streamsHash, toName, toPath } from "./names.js";
+import { isReachable, streamHash, streamsHash, toName, toPath } from "./names.js";
 
 const PAGE = 100;
 const TYPED = 200;
@@ -106,7 +106,9 @@ function empty(project, prefix, after) {
 }
 
 const row = (project, stream) => [
-  h("a", { href: streamHash(project, stream.path), class: "name" }, toName(stream.path)),
+  isReachable(stream.path) ? h("a", { href: streamHash(project, stream.path), class: "name" }, toName(stream.path))
+    : h("span", { class: "name" }, stream.path, h("span", { class: "under" },
+      "Its URL holds characters that browsers escape; use the command line.")),
   h("span", { class: "pills" }, pill(stream.state, stream.state === "open" ? "good" : ""),
     stream.public && pill("public", "info")),
   h("code", { class: "type" }, stream.content_type),

@@ -99,7 +99,7 @@ let package = Package(
             name: "durable-streams",
             dependencies: [
                 "ServerSettings", "StreamProtocol", "StreamStore", "StreamAccess", "StreamClient",
-                "Supervision", "Telemetry",
+                "Supervision", "Telemetry", "CLinux",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: strict),

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <sys/un.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* F_OFD_SETLKW is a macro that Swift can't see without _GNU_SOURCE, and fcntl is variadic. Open file
@@ -103,3 +104,9 @@ static inline void ds_count_store(uint64_t *number, uint64_t value) {
     __atomic_store_n(number, value, __ATOMIC_RELAXED);
 }
 static inline uint64_t ds_count_load(const uint64_t *number) { return __atomic_load_n(number, __ATOMIC_RELAXED); }
+
+/* What kind of file system a path is on (statfs(2)); 0 when that can't be found out. Swift sees no statfs. */
+static inline uint32_t ds_file_system(const char *path) {
+    struct statfs status;
+    return statfs(path, &status) == 0 ? (uint32_t)status.f_type : 0;
+}

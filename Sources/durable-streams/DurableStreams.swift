@@ -13,6 +13,6 @@ struct DurableStreams: ParsableCommand {
             Serve.self, NginxConfig.self, BackupCommand.self, RestoreCommand.self, VerifyCommand.self,
             CreateProjectCommand.self, ProjectsCommand.self, AddSecretCommand.self, RemoveSecretCommand.self,
             TokenCommand.self, CheckTokenCommand.self, StreamsCommand.self, SetCORSCommand.self,
-            SetQuotaCommand.self, RotateReaderKeyCommand.self, ExecBound.self,
+            SetQuotaCommand.self, RotateReaderKeyCommand.self, DoctorCommand.self, ExecBound.self,
         ])
 }

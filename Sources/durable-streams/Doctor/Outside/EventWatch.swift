@@ -1,0 +1,67 @@
+import Glibc
+import StreamClient
+import StreamStore
+import Synchronization
+
+/// Opens an event stream, has another thread append a moment later, and notes when that arrives.
+enum EventWatch {
+    struct Outcome {
+        /// Seconds from the append's answer to what was appended; nil: it did not come in time.
+        var delay: Double?
+        /// The head of the answer; nil when not even that came.
+        var head: HTTPHead?
+    }
+
+    /// Seconds that an event may take before it counts as held back.
+    static let patience = 2.5
+    /// Seconds after which the append is made: the reader waits by then.
+    private static let pause = 0.3
+
+    /// - Parameter query: what makes the read a live one.
+    static func run(_ site: Site, _ target: String, query: String) throws(Obstacle) -> Outcome {
+        let (recipe, url) = (site.caller.recipe, site.address.origin + target)
+        let answered = Atomic<UInt64>(0)
+        var text: [UInt8] = []
+        var outcome = Outcome()
+        var arrived: UInt64 = 0
+        let watch = HTTPClient.Callbacks(
+            onHead: {
+                outcome.head = $0
+                return true
+            },
+            onBody: { part in
+                text += part
+                let isThere = String(decoding: text, as: UTF8.self).contains("second")
+                if isThere { arrived = EventWatch.now }
+                return !isThere
+            })
+        let writer = NamedThread("append") {
+            usleep(UInt32(pause * 1e6))
+            guard let caller = try? Caller(recipe) else { return }
+            let text = HTTPField("Content-Type", "text/plain")
+            let answer = try? caller.send("POST", url, [text], body: .bytes(Array("second".utf8)))
+            if answer?.status == 204 { answered.store(EventWatch.now, ordering: .sequentiallyConsistent) }
+        }
+        defer { writer.join() }
+        do throws(Obstacle) {
+            _ = try site.caller.another().send(
+                "GET", url + query, [], timeLimit: pause + patience, callbacks: watch)
+        } catch {
+            guard case .failed(let failure) = error, failure.kind == .timeout || failure.kind == .lost else {
+                throw error
+            }
+        }
+        guard arrived > 0 else { return outcome }
+        // The event may overtake the answer to the append.
+        let from = answered.load(ordering: .sequentiallyConsistent)
+        outcome.delay = from > 0 && arrived > from ? Double(arrived - from) / 1e9 : 0
+        return outcome
+    }
+
+    /// Nanoseconds of the monotonic clock.
+    static var now: UInt64 {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+}

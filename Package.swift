@@ -54,6 +54,10 @@ let package = Package(
             dependencies: ["StreamProtocol", "StreamStore", "StreamAccess", "Telemetry"],
             swiftSettings: strict),
         .target(
+            name: "StreamAdmin",
+            dependencies: ["StreamProtocol", "StreamStore", "StreamAccess", "StreamService", "Telemetry"],
+            swiftSettings: strict),
+        .target(
             name: "ServerSettings",
             dependencies: [
                 .product(name: "Configuration", package: "swift-configuration")
@@ -62,7 +66,8 @@ let package = Package(
         .target(
             name: "FastCGITransport",
             dependencies: [
-                "StreamProtocol", "StreamStore", "StreamService", "Telemetry", "CFastCGI", "CLinux",
+                "StreamProtocol", "StreamStore", "StreamAccess", "StreamService", "StreamAdmin", "Telemetry",
+                "CFastCGI", "CLinux",
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
@@ -85,7 +90,7 @@ let package = Package(
             name: "ServerProcess",
             dependencies: [
                 "ServerSettings", "StreamProtocol", "StreamStore", "StreamAccess", "StreamService",
-                "Telemetry",
+                "StreamAdmin", "Telemetry",
                 "CLinux",
                 .product(name: "Logging", package: "swift-log"),
             ],

@@ -2,6 +2,7 @@ import CFastCGI
 import CLinux
 import Glibc
 import Logging
+import StreamAdmin
 import StreamService
 import StreamStore
 import Telemetry
@@ -15,11 +16,13 @@ public final class FastCGIPool: Sendable {
     ///
     /// - Parameters:
     ///   - threads: how many read requests, answer reads, and send what was committed.
+    ///   - admin: serves the administrator's route; nil: nobody does.
     ///   - maximumBody: most bytes of a request body.
     ///   - telemetry: counts the requests.
     /// - Returns: nil when the descriptor is no listening socket, or the process is out of descriptors.
     public init?(
-        listener: Int32, threads count: Int, service: StreamService, files: StoreFiles, maximumBody: Int,
+        listener: Int32, threads count: Int, service: StreamService, admin: AdminService?, files: StoreFiles,
+        maximumBody: Int,
         telemetry: Telemetry, log: Logger
     ) {
         let flags = fcntl(listener, F_GETFL)
@@ -30,7 +33,8 @@ public final class FastCGIPool: Sendable {
         for _ in 0..<max(1, count) {
             guard
                 let thread = FastCGIThread(
-                    listener: listener, service: service, files: files, maximumBody: maximumBody,
+                    listener: listener, service: service, admin: admin, files: files,
+                    maximumBody: maximumBody,
                     telemetry: telemetry, log: log)
             else { return nil }
             threads.append(thread)

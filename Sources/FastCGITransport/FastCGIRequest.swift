@@ -1,11 +1,15 @@
 import CFastCGI
 import Glibc
+import StreamAccess
 import StreamProtocol
 import StreamService
 
 /// Reads a request from the parameters that nginx sends (nginx/durable-streams-server.conf).
 enum FastCGIRequest {
-    static func read(_ connection: FastCGIConnection, maximumBody: Int) -> ServiceRequest {
+    /// - Parameter adminKey: what tells a request of the administrator's; nil: there is none.
+    static func read(
+        _ connection: FastCGIConnection, maximumBody: Int, adminKey: AdminKey?
+    ) -> ServiceRequest {
         var method = Method.other
         var target = ""
         var headers = RequestHeaders()
@@ -18,6 +22,7 @@ enum FastCGIRequest {
         var mayBeStored = true
         var takesFiles = false
         var asksForVerdict = false
+        var isAdministrators = false
 
         var entry = connection.parameters
         while let pointer = entry?.pointee {
@@ -58,6 +63,8 @@ enum FastCGIRequest {
                 takesFiles = equals(value, "1")
             } else if equals(name, "DS_VERDICT") {
                 asksForVerdict = equals(value, "1")
+            } else if equals(name, "DS_ADMIN") {
+                isAdministrators = adminKey?.matches(value) ?? false
             } else if equals(name, "DS_IF_NONE_MATCH") {
                 clientEntityTags = text(value)
             }
@@ -83,6 +90,7 @@ enum FastCGIRequest {
             cacheEntityTag: cacheEntityTag, mayBeStored: mayBeStored, rejection: rejection)
         request.takesFiles = takesFiles
         request.asksForVerdict = asksForVerdict
+        request.isAdministrators = isAdministrators
         return request
     }
 
@@ -98,6 +106,7 @@ enum FastCGIRequest {
         ("HTTP_STREAM_RETENTION_BYTES", .streamRetentionBytes),
         ("HTTP_STREAM_RETENTION_MESSAGES", .streamRetentionMessages), ("HTTP_STREAM_SEQ", .streamSequence),
         ("HTTP_STREAM_TTL", .streamTTL),
+        ("HTTP_X_DS_ADMIN", .administratorIntent), ("HTTP_SEC_FETCH_SITE", .fetchSite),
     ]
 
     private static func field(named name: UnsafeBufferPointer<UInt8>) -> HeaderField? {

@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import Logging
+import StreamAdmin
 import StreamService
 import StreamStore
 import Synchronization
@@ -22,6 +23,7 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
 
     private let listener: Int32
     private let service: StreamService
+    private let admin: AdminService?
     private let files: StoreFiles
     private let maximumBody: Int
     private let telemetry: Telemetry
@@ -43,12 +45,14 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
     private static let patience = 5
 
     init?(
-        listener: Int32, service: StreamService, files: StoreFiles, maximumBody: Int, telemetry: Telemetry,
+        listener: Int32, service: StreamService, admin: AdminService?, files: StoreFiles, maximumBody: Int,
+        telemetry: Telemetry,
         log: Logger
     ) {
         self.telemetry = telemetry
         self.listener = listener
         self.service = service
+        self.admin = admin
         self.files = files
         self.maximumBody = maximumBody
         self.log = log
@@ -167,9 +171,16 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
         }
         connection.isBusy = true
         inHand += 1
-        var request = FastCGIRequest.read(connection, maximumBody: maximumBody)
-        connection.trace.operation = request.operation
+        var request = FastCGIRequest.read(connection, maximumBody: maximumBody, adminKey: admin?.key)
         request.trace = connection.trace
+        if request.isAdministrators, let admin {
+            connection.trace.operation = .admin
+            admin.handle(request, reader: reader, completions: self) { [self] response in
+                answer(token, response)
+            }
+            return
+        }
+        connection.trace.operation = request.operation
         service.handle(request, reader: reader, completions: self) { [self] response in
             answer(token, response)
         }

@@ -1,4 +1,5 @@
 import NIOCore
+import StreamAccess
 
 /// What the live process is told by its configuration.
 public struct LiveOptions: Sendable {
@@ -10,6 +11,8 @@ public struct LiveOptions: Sendable {
     public var keepAlive: TimeAmount
     /// A reader that takes nothing for this long, with something to take, is cut off.
     public var stallLimit: TimeAmount = .seconds(30)
+    /// What tells a request of the administrator's; nil: there is no such route.
+    public var adminKey: AdminKey?
 
     /// Most jitter on the lifetime, so that readers of one moment don't come back in one moment; a
     /// twelfth of the lifetime, 5 s of the usual 60 s.

@@ -111,21 +111,24 @@ public struct ServerProcess: Sendable {
         return AccessControl(mode: mode, registry: registry, key: key)
     }
 
+    /// Whether the live process takes requests: it makes this socket itself, and only when it does.
+    var othersAreReady: @Sendable () -> Bool {
+        { [wakeSocket = layout.wakeSocket] in
+            let descriptor = ds_connect_unix(wakeSocket)
+            guard descriptor >= 0 else { return false }
+            close(descriptor)
+            return true
+        }
+    }
+
     /// The service over a committer.
     public func makeService(_ committer: GroupCommitter, _ access: AccessControl) -> StreamService {
-        // The live process makes this socket itself, and only when it is ready.
-        let wakeSocket = layout.wakeSocket
         let (failures, space, refusals) = (failures, space, RefusalLog(log))
         var options = StreamService.Options(
             maximumBody: settings.maxBodyBytes, readChunk: settings.readChunkBytes,
             publicURL: settings.publicURL, retention: retention, access: access,
             clock: ServerProcess.milliseconds, proxyClock: ServerProcess.unmovedMilliseconds,
-            othersAreReady: {
-                let descriptor = ds_connect_unix(wakeSocket)
-                guard descriptor >= 0 else { return false }
-                close(descriptor)
-                return true
-            },
+            othersAreReady: othersAreReady,
             hasRoomForCopies: { space.hasRoomForCopies }, failed: failures.report,
             refused: refusals.report)
         options.workers = settings.workers

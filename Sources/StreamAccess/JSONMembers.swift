@@ -30,10 +30,12 @@ package struct JSONMembers: Sendable {
     /// The most members an object may have, so that looking for duplicates stays cheap.
     package static let maximumCount = 64
 
-    private var members: [(name: String, value: Value)] = []
+    private var members: [(name: String, value: Value, nested: [UInt8])] = []
 
     /// Reads an object.
-    package init(_ bytes: UnsafeBufferPointer<UInt8>) throws(Problem) {
+    ///
+    /// - Parameter keepsNested: whether `strings` is to be asked for later.
+    package init(_ bytes: UnsafeBufferPointer<UInt8>, keepsNested: Bool = false) throws(Problem) {
         var reader = MemberReader(bytes: bytes)
         members.reserveCapacity(8)
         guard reader.takeToken(UInt8(ascii: "{")) else { throw .malformed }
@@ -44,11 +46,13 @@ package struct JSONMembers: Sendable {
                     throw .malformed
                 }
                 reader.skipWhitespace()
+                let start = reader.index
                 guard let value = reader.readValue(), members.count < JSONMembers.maximumCount else {
                     throw .malformed
                 }
                 guard self[name] == nil else { throw .duplicate }
-                members.append((name, value))
+                let nested = value == .nested && keepsNested ? Array(bytes[start..<reader.index]) : []
+                members.append((name, value, nested))
             } while reader.takeToken(UInt8(ascii: ","))
             guard reader.takeToken(UInt8(ascii: "}")) else { throw .malformed }
         }
@@ -57,8 +61,30 @@ package struct JSONMembers: Sendable {
     }
 
     /// Reads an object.
-    package init(_ bytes: [UInt8]) throws(Problem) {
-        self = try bytes.withUnsafeBufferPointer { bytes throws(Problem) in try JSONMembers(bytes) }
+    package init(_ bytes: [UInt8], keepsNested: Bool = false) throws(Problem) {
+        self = try bytes.withUnsafeBufferPointer { bytes throws(Problem) in
+            try JSONMembers(bytes, keepsNested: keepsNested)
+        }
+    }
+
+    /// The names, in their order.
+    package var names: [String] { members.map(\.name) }
+
+    /// The value of a name where it is an array of strings; nil for anything else.
+    package func strings(_ name: String) -> [String]? {
+        guard let member = members.first(where: { $0.name.hasSameBytes(as: name) }) else { return nil }
+        return member.nested.withUnsafeBufferPointer { bytes in
+            var reader = MemberReader(bytes: bytes)
+            guard reader.takeToken(UInt8(ascii: "[")) else { return nil }
+            var strings: [String] = []
+            if reader.takeToken(UInt8(ascii: "]")) { return strings }
+            repeat {
+                reader.skipWhitespace()
+                guard let string = reader.readString() else { return nil }
+                strings.append(string)
+            } while reader.takeToken(UInt8(ascii: ","))
+            return reader.takeToken(UInt8(ascii: "]")) ? strings : nil
+        }
     }
 
     /// The value of a name, byte by byte; nil when there is none.
@@ -79,7 +105,7 @@ extension String {
 /// One pass over a JSON object's text.
 private struct MemberReader {
     private let bytes: UnsafeBufferPointer<UInt8>
-    private var index = 0
+    private(set) var index = 0
 
     init(bytes: UnsafeBufferPointer<UInt8>) { self.bytes = bytes }
 

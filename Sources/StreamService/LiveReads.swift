@@ -26,8 +26,11 @@ public struct LiveReads: Sendable {
 
     /// Judges a live request.
     public func open(_ request: ServiceRequest, reader: StoreReader) -> Opening {
-        let crossOrigin = service.options.access.crossOrigin(
-            project: request.target.route.project, origin: request.headers[.origin])
+        let crossOrigin =
+            request.isAdministrators
+            ? nil
+            : service.options.access.crossOrigin(
+                project: request.target.route.project, origin: request.headers[.origin])
         switch judge(request, reader) {
         case .answer(var response):
             response.add(crossOrigin)

@@ -33,7 +33,8 @@ public enum Method: Equatable, Sendable {
 
 /// The request headers that the service looks at.
 public enum HeaderField: CaseIterable, Sendable {
-    case accessControlRequestHeaders, authorization, contentEncoding, contentType, host, ifNoneMatch, origin
+    case accessControlRequestHeaders, administratorIntent, fetchSite, authorization, contentEncoding,
+        contentType, host, ifNoneMatch, origin
     case producerEpoch, producerID, producerSequence, streamClosed, streamExpiresAt, streamForkOffset
     case streamForkSubOffset, streamForkedFrom, streamRetentionAge, streamRetentionBytes
     case streamRetentionMessages, streamSequence, streamTTL
@@ -42,6 +43,8 @@ public enum HeaderField: CaseIterable, Sendable {
     public var name: String {
         switch self {
         case .accessControlRequestHeaders: "access-control-request-headers"
+        case .administratorIntent: "x-ds-admin"
+        case .fetchSite: "sec-fetch-site"
         case .authorization: "authorization"
         case .contentEncoding: "content-encoding"
         case .contentType: "content-type"
@@ -130,6 +133,8 @@ public struct ServiceRequest: Sendable {
     public var takesFiles = false
     /// Whether nginx only wants to know if it may serve the client from its cache.
     public var asksForVerdict = false
+    /// Whether it came by the administrator's route, where nginx has asked for the password: no token is asked for then.
+    public var isAdministrators = false
     /// Where the service notes when the request passed which point.
     public var trace: RequestTrace?
     /// Why the transport already knows that the request can't be served.
@@ -181,5 +186,26 @@ extension ServiceRequest {
         case .delete: return .delete
         case .options, .other: return .other
         }
+    }
+}
+
+extension ServiceRequest {
+    /// What the paths of streams stand behind on the administrator's route.
+    private static let administratorsPrefix = "/admin"
+
+    /// The administrator's request to a stream, as the public one that it stands for; nil when it is for nothing below
+    /// `/admin/v1/`, spelled just so. Its answer is for nobody else.
+    public var withAdministratorsRights: ServiceRequest? {
+        let prefix = ServiceRequest.administratorsPrefix
+        guard target.path.hasPrefix(prefix + "/v1/") else { return nil }
+        let raw = target.path.dropFirst(prefix.count) + (target.query.map { "?" + $0 } ?? "")
+        var request = self
+        request.target = RequestTarget(raw: String(raw))
+        request.isAdministrators = true
+        request.mayBeStored = false
+        request.takesFiles = false
+        request.cacheEntityTag = nil
+        request.asksForVerdict = false
+        return request
     }
 }

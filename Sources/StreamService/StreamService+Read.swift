@@ -11,9 +11,11 @@ extension StreamService {
             // nginx sends live reads to the live process by itself; a `live` that it could not read,
             // percent-encoded for instance, comes here first.
             var response = ServiceResponse(status: 200)
+            let ordinary: StaticString =
+                query.mode == .serverSentEvents ? "@durable_streams_sse" : "@durable_streams_poll"
             response.add(
                 "X-Accel-Redirect",
-                fixed: query.mode == .serverSentEvents ? "@durable_streams_sse" : "@durable_streams_poll")
+                fixed: request.isAdministrators ? "@durable_streams_admin_live" : ordinary)
             return response
         }
         let now = options.clock()

@@ -47,4 +47,7 @@ public struct WriteTimes: Sendable {
     public var taken: Int64 = 0
     /// The group was durable, or had failed.
     public var committed: Int64 = 0
+
+    /// Of what was never queued.
+    public init() {}
 }

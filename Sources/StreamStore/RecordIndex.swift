@@ -110,6 +110,9 @@ final class RecordIndex {
         return newestIndexed.int(0)
     }
 
+    /// A stream's records that are not in the table yet: a few thousand at most.
+    func unindexed(of stream: Int64) -> [Int64] { entries[stream]?.map(\.record) ?? [] }
+
     /// Goes through a stream's records in order, beginning with the one that holds `start`, until `body`
     /// says false.
     ///

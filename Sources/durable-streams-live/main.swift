@@ -14,14 +14,16 @@ do {
     let committer = try process.openCommitter { _ in }
     let access = try process.openAccess()
     let settings = process.settings
+    var options = LiveOptions(
+        longPollTimeout: .nanoseconds(Int64(settings.longPollTimeout * 1e9)),
+        eventLifetime: .nanoseconds(Int64(settings.sseLifetime * 1e9)),
+        keepAlive: .nanoseconds(Int64(settings.sseKeepAlive * 1e9)))
+    options.adminKey = process.adminKey()
     let server = try LiveServer(
         liveSocket: ServerProcess.listenDescriptor, wakeSocket: process.layout.wakeSocket,
         loops: 1, reads: LiveReads(process.makeService(committer, access)), files: process.files,
         interest: LiveInterest(path: process.layout.liveInterest),
-        options: LiveOptions(
-            longPollTimeout: .nanoseconds(Int64(settings.longPollTimeout * 1e9)),
-            eventLifetime: .nanoseconds(Int64(settings.sseLifetime * 1e9)),
-            keepAlive: .nanoseconds(Int64(settings.sseKeepAlive * 1e9))),
+        options: options,
         telemetry: process.telemetry, log: process.log)
     process.waitForTermination()
     process.telemetry.setState(.draining)

@@ -20,10 +20,12 @@ do throws(StoreError) {
             messages: Int64(process.settings.segmentMaxMessages),
             bytes: Int64(process.settings.segmentMaxBytes)),
         retention: process.retention, clock: ServerProcess.milliseconds, report: committer.report)
+    let service = process.makeService(committer, access)
+    let admin = process.makeAdmin(service, access)
     guard
         let pool = FastCGIPool(
             listener: ServerProcess.listenDescriptor, threads: process.settings.workerThreads,
-            service: process.makeService(committer, access), files: process.files,
+            service: service, admin: admin, files: process.files,
             maximumBody: process.settings.maxBodyBytes, telemetry: process.telemetry, log: log)
     else {
         process.fail(
@@ -35,6 +37,7 @@ do throws(StoreError) {
         pool.stop()
     }
     pool.run()
+    admin?.stop()
     chores.stop()
     committer.stop()
     wake.stop()

@@ -19,6 +19,8 @@ public struct DataDirectoryLayout: Sendable, Equatable {
     public var lockFile: String { dataDirectory + "/lock" }
     /// nginx's rendered configuration and temporary files.
     public var nginxDirectory: String { dataDirectory + "/nginx" }
+    /// The number of nginx's master process, where nginx is ours.
+    public var nginxPID: String { nginxDirectory + "/nginx.pid" }
     /// nginx's cache of catch-up reads.
     public var cacheDirectory: String { nginxDirectory + "/cache" }
     /// What tells the pool and the live process that a request came through nginx's protected location.

@@ -141,6 +141,10 @@ public struct SettingKey: Sendable {
             "live_per_project", .integer(\.livePerProject, 0...1_000_000), default: "0", unit: "readers",
             reason: "the same for one project"),
         SettingKey(
+            "metrics_project_labels", .flag(\.metricsProjectLabels), default: "false", unit: "true or false",
+            reason:
+                "shows streams and bytes of each registered project in the metrics, with its name as a label"),
+        SettingKey(
             "sweep_interval", .seconds(\.sweepInterval, 0.1...86400), default: "30", unit: "seconds",
             reason: "time between two rounds of chores such as removing expired streams"),
     ]

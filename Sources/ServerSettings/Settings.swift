@@ -62,6 +62,8 @@ public struct Settings: Sendable, Equatable {
     public internal(set) var livePerAddress: Int
     /// Concurrent live readers of one project; 0: no limit.
     public internal(set) var livePerProject: Int
+    /// Whether metrics name projects.
+    public internal(set) var metricsProjectLabels: Bool
     /// Seconds between two rounds of chores such as expiry, 0.1...86400.
     public internal(set) var sweepInterval: Double
 
@@ -101,6 +103,7 @@ public struct Settings: Sendable, Equatable {
         ratePerProject = 0
         livePerAddress = 0
         livePerProject = 0
+        metricsProjectLabels = false
     }
 
     /// Where the parts of ``dataDirectory`` are.

@@ -14,6 +14,7 @@ final class Checkpointer {
     private let lock: FileLock
     private let files: StoreFiles
     private let space: DiskSpace?
+    private let checkpointed: @Sendable (Int64) -> Void
     private var lastVersion: Int64?
     /// Frames in the log when readers held up its new beginning; 0: they did not.
     private var heldUpAt: Int32 = 0
@@ -29,7 +30,12 @@ final class Checkpointer {
     /// Copies ahead of the one for which writers wait. Each leaves what is committed while it waits for the disk.
     private static let extraRounds = 3
 
-    init(_ files: StoreFiles, _ space: DiskSpace?) throws(StoreError) {
+    /// - Parameter checkpointed: hears of each copy, and how many bytes are in use in the log.
+    init(
+        _ files: StoreFiles, _ space: DiskSpace?,
+        _ checkpointed: @escaping @Sendable (Int64) -> Void = { _ in }
+    ) throws(StoreError) {
+        self.checkpointed = checkpointed
         self.files = files
         self.space = space
         connection = try Schema.openForWriting(files)
@@ -121,6 +127,8 @@ final class Checkpointer {
         guard code == SQLITE_OK || code & 0xFF == SQLITE_BUSY else {
             throw StoreError(code, "checkpoint", connection.handle)
         }
+        // A frame is a page with a head of 24 bytes (https://sqlite.org/fileformat2.html#walformat).
+        checkpointed(Int64(max(0, frames)) * (DiskSpace.page + 24))
         return (frames, code != SQLITE_OK)
     }
 }

@@ -1,5 +1,6 @@
 import CSQLite
 import StreamProtocol
+import Synchronization
 
 /// What keeps the hot log small: expired streams are removed, deleted ones purged, the space is given back to the
 /// disk, and the write-ahead log is copied into the database.
@@ -14,6 +15,10 @@ public final class Chores: Sendable {
 
     private let state = Condition(State())
     private let thread: Condition<NamedThread?> = Condition(nil)
+    private let holdsLock = Atomic(false)
+
+    /// Whether this process does the chores for all.
+    public var isActive: Bool { holdsLock.load(ordering: .relaxed) }
 
     /// Milliseconds between looks at the write-ahead log and at the purge queue.
     private static let interval: Int64 = 250
@@ -39,11 +44,13 @@ public final class Chores: Sendable {
     ///   - segmentLimits: how large the hot part of a stream may get.
     ///   - retention: what is kept of streams that ask for nothing else.
     ///   - clock: milliseconds since 1970.
+    ///   - checkpointed: hears of each copy of the write-ahead log, and how many bytes are in use in it.
     ///   - report: takes failures; the chores go on.
     public init(
         _ files: StoreFiles, committer: GroupCommitter, sweepInterval: Double,
         segmentLimits limits: SegmentLimits = SegmentLimits(), retention: Retention = Retention(),
         clock: @escaping @Sendable () -> Int64,
+        checkpointed: @escaping @Sendable (Int64) -> Void = { _ in },
         report: @escaping @Sendable (StoreError) -> Void
     ) throws(StoreError) {
         let chores = try FileLock(path: files.choresLock)
@@ -51,10 +58,15 @@ public final class Chores: Sendable {
             while !chores.tryLock() {
                 if pause(1_000) { return }
             }
-            defer { chores.unlock() }
+            holdsLock.store(true, ordering: .relaxed)
+            defer {
+                holdsLock.store(false, ordering: .relaxed)
+                chores.unlock()
+            }
             while true {
                 do throws(StoreError) {
-                    return try run(files, committer, sweepInterval, limits, retention, clock, report)
+                    return try run(
+                        files, committer, sweepInterval, limits, retention, clock, checkpointed, report)
                 } catch {
                     // It could not even begin, for lack of space perhaps.
                     report(error)
@@ -71,9 +83,10 @@ public final class Chores: Sendable {
     private func run(
         _ files: StoreFiles, _ committer: GroupCommitter, _ sweepInterval: Double, _ limits: SegmentLimits,
         _ retention: Retention, _ clock: @escaping @Sendable () -> Int64,
+        _ checkpointed: @escaping @Sendable (Int64) -> Void,
         _ report: @escaping @Sendable (StoreError) -> Void
     ) throws(StoreError) {
-        let checkpointer = try Checkpointer(files, committer.space)
+        let checkpointer = try Checkpointer(files, committer.space, checkpointed)
         let keeper = try SegmentKeeper(files, committer, limits, retention, clock: clock, report: report)
         defer { keeper.stop() }
         var nextSweep = clock()

@@ -69,7 +69,8 @@ public enum Gauge: Int, CaseIterable, Sendable {
     case commitQueueRequests, commitQueueBytes, longPolls, eventStreams, watchedStreams, expectedWorkers,
         expectedLive
     // Of the server; the process that does the chores samples them.
-    case streams, projects, hotBytes, hotMessages, databaseBytes, walBytes, coldBytes, segments, purgeBacklog
+    case streams, projects, hotBytes, hotMessages, databaseBytes, walBytes, walUsedBytes, coldBytes, segments,
+        purgeBacklog
     case diskTotal, diskFree, storeSampledAt
 
     /// Whether each process has its own.
@@ -90,6 +91,9 @@ public enum Gauge: Int, CaseIterable, Sendable {
         case .hotMessages: MetricRow("hot_messages", "Messages in the hot log; of byte streams, appends.")
         case .databaseBytes: MetricRow("database_bytes", "Size of the file hot.sqlite.")
         case .walBytes: MetricRow("wal_bytes", "Size of the write-ahead log's file.")
+        case .walUsedBytes:
+            MetricRow(
+                "wal_used_bytes", "Bytes in use in the write-ahead log at its last copy into the database.")
         case .coldBytes: MetricRow("cold_bytes", "Bytes of segment files.")
         case .segments: MetricRow("segments", "Segment files that belong to streams.")
         case .purgeBacklog:

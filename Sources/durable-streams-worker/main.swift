@@ -19,7 +19,14 @@ do throws(StoreError) {
         segmentLimits: SegmentLimits(
             messages: Int64(process.settings.segmentMaxMessages),
             bytes: Int64(process.settings.segmentMaxBytes)),
-        retention: process.retention, clock: ServerProcess.milliseconds, report: committer.report)
+        retention: process.retention, clock: ServerProcess.milliseconds,
+        checkpointed: { bytes in
+            process.telemetry.add(.checkpoints)
+            process.telemetry.set(.walUsedBytes, bytes)
+        }, report: committer.report)
+    let sampler = Sampler(
+        process.layout, process.files, telemetry: process.telemetry, isActive: { chores.isActive },
+        clock: ServerProcess.milliseconds, report: committer.report)
     let service = process.makeService(committer, access)
     let admin = process.makeAdmin(service, access)
     guard
@@ -38,6 +45,7 @@ do throws(StoreError) {
     }
     pool.run()
     admin?.stop()
+    sampler.stop()
     chores.stop()
     committer.stop()
     wake.stop()

@@ -13,10 +13,15 @@ struct DataDirectoryOptions: ParsableArguments {
 
     /// The store's files.
     var files: StoreFiles {
+        let layout = layout
+        return StoreFiles(folder: layout.dataDirectory, segments: layout.segmentsDirectory)
+    }
+
+    /// Where everything lies.
+    var layout: DataDirectoryLayout {
         var arguments: [String] = []
         if let dataDir { arguments += ["--data-dir", dataDir] }
         if let config { arguments += [SettingKey.configFlag, config] }
-        let layout = Command.loadSettings(arguments).layout
-        return StoreFiles(folder: layout.dataDirectory, segments: layout.segmentsDirectory)
+        return Command.loadSettings(arguments).layout
     }
 }

@@ -11,6 +11,7 @@ struct DurableStreams: ParsableCommand {
         version: "durable-streams \(ServerVersion.current)",
         subcommands: [
             Serve.self, NginxConfig.self, BackupCommand.self, RestoreCommand.self, VerifyCommand.self,
+            StatusCommand.self,
             CreateProjectCommand.self, ProjectsCommand.self, AddSecretCommand.self, RemoveSecretCommand.self,
             TokenCommand.self, CheckTokenCommand.self, StreamsCommand.self, SetCORSCommand.self,
             SetQuotaCommand.self, RotateReaderKeyCommand.self, DoctorCommand.self, ExecBound.self,

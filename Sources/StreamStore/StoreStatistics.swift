@@ -18,6 +18,9 @@ public final class StoreStatistics {
         public var coldBytes: Int64 = 0
         /// Streams and segments whose records are still to be removed; 100,000 stands for more too.
         public var purgeBacklog: Int64 = 0
+
+        /// Nothing found.
+        public init() {}
     }
 
     private enum Part: Int { case streams, hot, segments, rest }

@@ -66,7 +66,8 @@ enum ReadinessProbe {
         ]
         var encoded: [UInt8] = []
         for (name, value) in parameters {
-            encoded += [UInt8(name.utf8.count), UInt8(value.utf8.count)] + Array(name.utf8) + Array(value.utf8)
+            encoded +=
+                [UInt8(name.utf8.count), UInt8(value.utf8.count)] + Array(name.utf8) + Array(value.utf8)
         }
         return record(1, [0, 1, 0, 0, 0, 0, 0, 0]) + record(4, encoded) + record(4, []) + record(5, [])
     }

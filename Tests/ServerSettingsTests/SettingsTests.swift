@@ -74,6 +74,7 @@ let repository = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.jo
             "https://a.example:8443",
             "--cache-size", "2GiB", "--log-level", "debug", "--nginx-path", "/opt/nginx", "--nginx-templates",
             "/opt/templates", "--sweep-interval", "1", "--auth-delegate-url", "http://127.0.0.1:9000/check",
+            "--nginx-group", "www-data",
         ]
         let settings = try Settings.load(arguments: arguments, environment: [:])
         #expect(settings.environment().count == SettingKey.all.count)

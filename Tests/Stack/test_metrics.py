@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from client import Client, at, expect
+from commands import run
 from metrics import PREFIX, Metrics, wait_for
 from stack import REPOSITORY, Stack
 
@@ -207,6 +208,16 @@ def test_every_metric_is_explained(stack: Stack) -> None:
     found = exposed(Metrics.of(stack).text)
     assert {name: kind for name, kind in documented.items() if name not in OPTIONAL} == found
     assert OPTIONAL <= documented.keys()
+
+
+def test_the_command_of_the_document(stack: Stack) -> None:
+    """docs/metrics.md shows what the command answers, up to where it leaves the rest out."""
+    (block,) = re.findall(r"^```sh\n(.*?)^```", DOCUMENT.read_text(), re.MULTILINE | re.DOTALL)
+    command, *shown = block.splitlines()
+    program, *arguments = command.split()
+    assert program.endswith("/durable-streams") and shown[-1] == "# …"
+    answered = run(*[str(stack.data_dir) if word == "data" else word for word in arguments]).expect(0).out.splitlines()
+    assert [f"# {line}" for line in answered[: len(shown) - 1]] == shown[:-1]
 
 
 @pytest.mark.parametrize("file", [DASHBOARD, ALERTS], ids=["dashboard", "alerts"])

@@ -145,6 +145,16 @@ def test_backup_commands(fresh_stack, tmp_path: Path) -> None:
         assert len(output) == 1 and pattern(shown).fullmatch(output[0]), (command, output)
 
 
+def test_status_command(fresh_stack) -> None:
+    """It shows what README shows of it."""
+    stack: Stack = fresh_stack()
+    (block,) = blocks(section("Look after it"), "sh")
+    command, *shown = block.splitlines()
+    output = run(command.replace(".build/release/durable-streams", str(BINARY)).replace("--data-dir data", f"--data-dir {stack.data_dir}"))
+    for line in shown:
+        assert any(pattern(line.removeprefix("# ")).fullmatch(have) for have in output.splitlines()), (line, output)
+
+
 def test_access_commands(fresh_stack) -> None:
     """They do what they show, in order, on a server with tokens."""
     stack: Stack = fresh_stack(DS_AUTH="project-jwt")

@@ -166,6 +166,8 @@ final class Gate: Sendable {
             }
         }
         #expect(outcomes.update { (false, $0) } == [true, true], "told at once")
+        #expect(store.refusals == 2)
+        #expect(store.queued == 4)
         goOn.update { ($0 = true, (true, ())).1 }
         #expect(
             outcomes.wait(timeout: 10_000) { $0.count == 6 ? $0 : nil } == [

@@ -89,7 +89,9 @@ import Testing
         #expect(past.folder.read("history").count < 64 << 10)
         past.now += 1_800_000
         #expect(past.read()[.appends].prefix(180).allSatisfy { $0 == 1 })
-        #expect(past.read()[.appends].suffix(179).allSatisfy { $0 == nil }, "nothing old in the place of what is missing")
+        #expect(
+            past.read()[.appends].suffix(179).allSatisfy { $0 == nil },
+            "nothing old in the place of what is missing")
     }
 
     @Test func fiveMinutesAreTheMeanOfTheirSteps() throws {
@@ -179,7 +181,10 @@ import Testing
         let telemetry = Telemetry()
         writer.take(telemetry.snapshot(), now: 10_000)
         writer.take(telemetry.snapshot(), now: 20_000)
-        #expect(History.read(path: "/nowhere/history", range: .day, now: 20_000)[.appends].allSatisfy { $0 == nil })
+        #expect(
+            History.read(path: "/nowhere/history", range: .day, now: 20_000)[.appends].allSatisfy {
+                $0 == nil
+            })
     }
 
     @Test func theAnswerIsJSON() throws {
@@ -188,7 +193,8 @@ import Testing
         past.telemetry.add(.appends, 5)
         past.pass(10)
         let text = String(decoding: past.read().json(), as: UTF8.self)
-        #expect(text.hasPrefix(#"{"range":"hour","step_seconds":10,"start":\#(past.read().start),"series":{"#))
+        #expect(
+            text.hasPrefix(#"{"range":"hour","step_seconds":10,"start":\#(past.read().start),"series":{"#))
         #expect(text.contains(#"null,0.5],"append_bytes_per_second":[null,"#))
         #expect(text.hasSuffix("null]}}"))
     }
@@ -204,7 +210,9 @@ import Testing
         tally.collect(into: telemetry)
         let found = telemetry.snapshot()
         #expect(found[.cacheHits] == 100_003)
-        #expect([.cacheMisses, .cacheExpired, .cacheRevalidated, .cacheStale, .cacheUpdating].map { found[$0] } == [1, 1, 1, 1, 1])
+        #expect(
+            [.cacheMisses, .cacheExpired, .cacheRevalidated, .cacheStale, .cacheUpdating].map { found[$0] }
+                == [1, 1, 1, 1, 1])
         #expect(folder.read("tally").isEmpty)
     }
 }

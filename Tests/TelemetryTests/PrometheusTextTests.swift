@@ -87,6 +87,7 @@ import Testing
 
     @Test func withoutAFileThereIsTheVersion() {
         let text = PrometheusText.render(telemetryPath: "/nowhere", nginxPID: nil, version: "1")
-        #expect(String(decoding: text, as: UTF8.self).hasSuffix("durable_streams_build_info{version=\"1\"} 1\n"))
+        #expect(
+            String(decoding: text, as: UTF8.self).hasSuffix("durable_streams_build_info{version=\"1\"} 1\n"))
     }
 }

@@ -15,6 +15,10 @@ public final class TestStore: Sendable {
     private final class Record: Sendable {
         let commits = Condition<[[StreamChange]]>([])
         let failures = Condition<[String]>([])
+        let groups = Condition<[GroupReport]>([])
+        let refusals = Condition(0)
+        /// Writes that wait, as was said last.
+        let queued = Condition(0)
     }
 
     /// Opens the store, in a new folder unless one is given.
@@ -24,14 +28,16 @@ public final class TestStore: Sendable {
         self.folder = folder
         self.record = record
         files = TestStore.files(in: folder.path)
-        committer = try GroupCommitter(
-            files,
-            hooks: GroupCommitter.Hooks(
-                committed: { changes in record.commits.update { ($0.append(changes), (true, ())).1 } },
-                poisoned: { error in
-                    record.failures.update { ($0.append("poisoned: \(error)"), (true, ())).1 }
-                },
-                failed: { error in record.failures.update { ($0.append("\(error)"), (true, ())).1 } }))
+        var hooks = GroupCommitter.Hooks(
+            committed: { changes in record.commits.update { ($0.append(changes), (true, ())).1 } },
+            poisoned: { error in
+                record.failures.update { ($0.append("poisoned: \(error)"), (true, ())).1 }
+            },
+            failed: { error in record.failures.update { ($0.append("\(error)"), (true, ())).1 } })
+        hooks.grouped = { group in record.groups.update { ($0.append(group), (true, ())).1 } }
+        hooks.refused = { record.refusals.update { ($0 += 1, (true, ())).1 } }
+        hooks.queued = { requests, _ in record.queued.update { ($0 = requests, (true, ())).1 } }
+        committer = try GroupCommitter(files, hooks: hooks)
     }
 
     deinit { committer.stop() }
@@ -51,6 +57,15 @@ public final class TestStore: Sendable {
 
     /// The failures reported so far.
     public var failures: [String] { record.failures.update { (false, $0) } }
+
+    /// What each transaction was, so far.
+    public var groups: [GroupReport] { record.groups.update { (false, $0) } }
+
+    /// How many writes were refused since too many waited.
+    public var refusals: Int { record.refusals.update { (false, $0) } }
+
+    /// How many writes wait, as was said last.
+    public var queued: Int { record.queued.update { (false, $0) } }
 
     /// A reader of the store.
     public func reader() throws(StoreError) -> StoreReader { try StoreReader(files) }

@@ -2,6 +2,7 @@ import ServerSettings
 import StreamAccess
 import StreamAdmin
 import StreamService
+import StreamStore
 import Telemetry
 
 extension ServerProcess {
@@ -26,7 +27,24 @@ extension ServerProcess {
         options.diskHighWater = settings.diskHighWater
         options.isReady = othersAreReady
         options.snapshot = { Telemetry.snapshot(path: layout.telemetry) }
-        options.nginxPID = layout.nginxDirectory + "/nginx.pid"
+        options.nginxPID = layout.nginxPID
+        options.history = layout.history
+        let (files, namesProjects) = (files, settings.metricsProjectLabels)
+        options.metrics = { [log] in
+            var projects: [PrometheusText.Project] = []
+            if namesProjects {
+                do throws(StoreError) {
+                    projects = try RegistryReader(files).usages().sorted { $0.key < $1.key }.map {
+                        PrometheusText.Project(name: $0.key, streams: $0.value.streams, bytes: $0.value.bytes)
+                    }
+                } catch {
+                    log.error("\(error)")
+                }
+            }
+            return PrometheusText.render(
+                telemetryPath: layout.telemetry, nginxPID: layout.nginxPID, version: ServerVersion.current,
+                projects: projects)
+        }
         options.failed = { [log] in log.error("\($0)") }
         return AdminService(options: options, service: service)
     }

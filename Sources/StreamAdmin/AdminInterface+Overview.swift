@@ -101,23 +101,14 @@ extension AdminInterface {
     }
 
     func history(_ request: ServiceRequest) throws(AdminError) -> ServiceResponse {
-        let range: String
+        let range: History.Range
         switch request.target.query {
-        case "range=hour": range = "hour"
-        case "range=day": range = "day"
+        case "range=hour": range = .hour
+        case "range=day": range = .day
         default: throw AdminError(400, "RANGE_INVALID", "range is hour or day, once")
         }
-        let names = [
-            "appends_per_second", "append_bytes_per_second", "reads_per_second", "errors_per_second",
-            "live_readers", "cache_hit_rate", "disk_used_bytes", "append_p99_milliseconds",
-        ]
-        let step: Int64 = range == "hour" ? 10 : 300
-        let end = options.clock() / (step * 1_000) * step * 1_000
-        return AdminAnswer.document(
-            .object([
-                ("range", .string(range)), ("step_seconds", .integer(step)), ("start", .integer(end)),
-                ("series", .object(names.map { ($0, .array([])) })),
-            ]))
+        let found = History.read(path: options.history, range: range, now: options.clock())
+        return AdminAnswer.bytes(found.json(), type: "application/json")
     }
 }
 

@@ -25,7 +25,7 @@ final class AdminInterface {
             guard let metrics = options.metrics?() else {
                 throw AdminError(503, "NO_METRICS", "nothing has been counted yet")
             }
-            return AdminAnswer.bytes(metrics, type: "text/plain; version=0.0.4; charset=utf-8")
+            return AdminAnswer.bytes(metrics, type: PrometheusText.contentType)
         }
         let root = "/admin/api/"
         guard path.hasPrefix(root) else { throw .notFound }

@@ -35,6 +35,8 @@ public final class AdminService: Sendable {
         public var snapshot: @Sendable () -> TelemetrySnapshot? = { nil }
         /// The metrics in the text of Prometheus; nil where there are none.
         public var metrics: (@Sendable () -> [UInt8]?)?
+        /// File with the history of the last hour and day; empty: there is none.
+        public var history = ""
         /// File with the number of nginx's master process.
         public var nginxPID: String?
         /// Hears of failures that the operator should know.

@@ -2,7 +2,7 @@
 /// (https://prometheus.io/docs/instrumenting/exposition_formats/). docs/metrics.md explains each name.
 public enum PrometheusText {
     /// What the answer to a scrape says it is.
-    public static let contentType = "text/plain; version=0.0.4; charset=utf-8"
+    public static let contentType: StaticString = "text/plain; version=0.0.4; charset=utf-8"
 
     /// What a registered project takes.
     public struct Project: Sendable {

@@ -37,6 +37,12 @@ final class FastCGIConnection {
     /// -1 once closed.
     var descriptor: Int32 { request.pointee.ipcFd }
 
+    /// Gives up the descriptor between two requests, when nothing of it is in libfcgi's buffers. It stays open.
+    func release() -> Int32 {
+        defer { request.pointee.ipcFd = -1 }
+        return request.pointee.ipcFd
+    }
+
     /// Reads the parameters of the next request; call it when the descriptor is readable. False when the
     /// peer has gone or spoke nonsense.
     func receive() -> Bool { FCGX_Accept_r(request) == 0 }

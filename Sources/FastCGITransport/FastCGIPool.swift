@@ -19,11 +19,11 @@ public final class FastCGIPool: Sendable {
     ///   - admin: serves the administrator's route; nil: nobody does.
     ///   - maximumBody: most bytes of a request body.
     ///   - telemetry: counts the requests.
+    ///   - handover: to and from the other workers; nil where there are none.
     /// - Returns: nil when the descriptor is no listening socket, or the process is out of descriptors.
     public init?(
         listener: Int32, threads count: Int, service: StreamService, admin: AdminService?, files: StoreFiles,
-        maximumBody: Int,
-        telemetry: Telemetry, log: Logger
+        maximumBody: Int, telemetry: Telemetry, handover: ConnectionHandover? = nil, log: Logger
     ) {
         let flags = fcntl(listener, F_GETFL)
         guard FCGX_Init() == 0, flags >= 0, fcntl(listener, F_SETFL, flags | O_NONBLOCK) == 0 else {
@@ -34,15 +34,14 @@ public final class FastCGIPool: Sendable {
             guard
                 let thread = FastCGIThread(
                     listener: listener, service: service, admin: admin, files: files,
-                    maximumBody: maximumBody,
-                    telemetry: telemetry, log: log)
+                    maximumBody: maximumBody, telemetry: telemetry, handover: handover, log: log)
             else { return nil }
             threads.append(thread)
         }
         self.threads = threads
     }
 
-    /// Serves until `stop`; returns when all requests in hand are answered.
+    /// Serves until `stop` or `drain`; returns when all requests in hand are answered.
     public func run() {
         let running = threads.enumerated().map { number, thread in
             NamedThread("fastcgi-\(number)") { thread.run() }
@@ -52,6 +51,12 @@ public final class FastCGIPool: Sendable {
 
     /// Takes no new requests and lets `run` return; from any thread.
     public func stop() {
-        for thread in threads { thread.stop() }
+        for thread in threads { thread.end(.stop) }
+    }
+
+    /// Takes no new connections, gives the others to the workers that stay, each once its request is answered, and lets
+    /// `run` return; from any thread. Without a handover it is `stop`.
+    public func drain() {
+        for thread in threads { thread.end(.drain) }
     }
 }

@@ -16,9 +16,17 @@ import Telemetry
 ///
 /// `@unchecked Sendable`: all state but the mailbox is only used on the thread itself.
 final class FastCGIThread: CompletionQueue, @unchecked Sendable {
+    /// How a thread comes to its end.
+    enum Ending {
+        /// Connections are closed.
+        case stop
+        /// Connections are given to other workers.
+        case drain
+    }
+
     private struct Mailbox {
         var completions: [any Completion] = []
-        var stopping = false
+        var ending: Ending?
     }
 
     private let listener: Int32
@@ -27,6 +35,7 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
     private let files: StoreFiles
     private let maximumBody: Int
     private let telemetry: Telemetry
+    private let handover: ConnectionHandover?
     private let log: Logger
     private let events: Int32
     private let bell: Int32
@@ -36,9 +45,14 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
     private var connections: [UInt64: FastCGIConnection] = [:]
     private var nextToken: UInt64 = 1 << 32
     private var inHand = 0
-    private var isStopping = false
+    private var ending: Ending?
+    /// Connections that the way to the other workers didn't take yet.
+    private var leaving: [Int32] = []
     /// Of the finished write that is being answered.
     private var times: WriteTimes?
+
+    /// Milliseconds until those are tried again.
+    private static let retryInterval: Int32 = 2
 
     /// Longest wait for a slow peer in the middle of a request, in seconds. nginx sends whole requests at
     /// once; anything slower on the socket is not nginx.
@@ -46,10 +60,10 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
 
     init?(
         listener: Int32, service: StreamService, admin: AdminService?, files: StoreFiles, maximumBody: Int,
-        telemetry: Telemetry,
-        log: Logger
+        telemetry: Telemetry, handover: ConnectionHandover?, log: Logger
     ) {
         self.telemetry = telemetry
+        self.handover = handover
         self.listener = listener
         self.service = service
         self.admin = admin
@@ -63,6 +77,10 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
         guard watch(listener, EPOLLIN.rawValue | EPOLLEXCLUSIVE.rawValue, token: UInt64(listener)),
             watch(bell, EPOLLIN.rawValue | EPOLLET.rawValue, token: UInt64(bell))
         else { return nil }
+        if let handover {
+            let interest = EPOLLIN.rawValue | EPOLLEXCLUSIVE.rawValue
+            guard watch(handover.taking, interest, token: UInt64(handover.taking)) else { return nil }
+        }
     }
 
     deinit {
@@ -72,8 +90,8 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
 
     // MARK: From other threads
 
-    func stop() {
-        mailbox.withLock { $0.stopping = true }
+    func end(_ ending: Ending) {
+        mailbox.withLock { $0.ending = ending }
         ring()
     }
 
@@ -99,16 +117,20 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
             return
         }
         var ready = [epoll_event](repeating: epoll_event(), count: 64)
-        while !(isStopping && inHand == 0) {
-            let count = epoll_wait(events, &ready, Int32(ready.count), -1)
+        let taking = handover.map { UInt64($0.taking) }
+        while !(ending != nil && inHand == 0 && leaving.isEmpty) {
+            let patience = leaving.isEmpty ? -1 : FastCGIThread.retryInterval
+            let count = epoll_wait(events, &ready, Int32(ready.count), patience)
             if count < 0, errno != EINTR { return }
             for index in 0..<max(0, Int(count)) {
                 switch ready[index].data.u64 {
                 case UInt64(bell): openMail()
                 case UInt64(listener): accept()
+                case taking: takeOver()
                 case let token: receive(token, reader)
                 }
             }
+            giveAway()
         }
     }
 
@@ -119,10 +141,7 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
             defer { mailbox.completions = [] }
             return mailbox
         }
-        if mail.stopping, !isStopping {
-            isStopping = true
-            epoll_ctl(events, EPOLL_CTL_DEL, listener, nil)
-        }
+        if let ending = mail.ending, self.ending != ending { begin(ending) }
         for completion in mail.completions {
             times = completion.times
             completion.complete()
@@ -130,26 +149,85 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
         times = nil
     }
 
-    private func accept() {
-        // One at a time: the listener says so again if there are more, and other threads get their share.
+    // MARK: The end
+
+    private func begin(_ ending: Ending) {
+        guard self.ending != .stop else { return }
+        let isFirst = self.ending == nil
+        self.ending = ending == .drain && handover == nil ? .stop : ending
+        guard isFirst else { return }
+        epoll_ctl(events, EPOLL_CTL_DEL, listener, nil)
+        guard let handover, self.ending == .drain else { return }
+        epoll_ctl(events, EPOLL_CTL_DEL, handover.taking, nil)
+        // The kernel may have woken this thread alone for what is there, and tells nobody else of it.
+        while let descriptor = handover.take() { leaving.append(descriptor) }
+        while true {
+            let descriptor = acceptNext()
+            guard descriptor >= 0 else { break }
+            leaving.append(descriptor)
+        }
+        for token in Array(connections.keys) where connections[token]?.isBusy == false { leave(token) }
+    }
+
+    /// Takes a connection between two requests out of this thread's hands.
+    private func leave(_ token: UInt64) {
+        guard let connection = connections[token] else { return }
+        let descriptor = connection.release()
+        connections[token] = nil
+        // It stays open elsewhere, and closing it here would not end the watch.
+        epoll_ctl(events, EPOLL_CTL_DEL, descriptor, nil)
+        leaving.append(descriptor)
+    }
+
+    private func giveAway() {
+        guard !leaving.isEmpty, let handover else { return }
+        // A stop that comes meanwhile means that nobody may be left to take them.
+        if ending == .stop {
+            for descriptor in leaving { close(descriptor) }
+            return leaving = []
+        }
+        while let descriptor = leaving.last, handover.give(descriptor) { leaving.removeLast() }
+    }
+
+    private func takeOver() {
+        // One at a time, as with the listener. What was set for the connection is set still.
+        if let descriptor = handover?.take() { begin(with: descriptor) }
+    }
+
+    // MARK: Connections
+
+    private func acceptNext() -> Int32 {
         let descriptor = ds_accept(listener)
         guard descriptor >= 0 else {
             if errno == EMFILE || errno == ENFILE {
                 log.error("out of descriptors: raise the limit of open files (ulimit -n)")
             }
-            return
+            return descriptor
         }
         var timeout = timeval(tv_sec: FastCGIThread.patience, tv_usec: 0)
         for option in [SO_RCVTIMEO, SO_SNDTIMEO] {
             setsockopt(descriptor, SOL_SOCKET, option, &timeout, socklen_t(MemoryLayout<timeval>.size))
         }
+        return descriptor
+    }
+
+    private func accept() {
+        // One at a time: the listener says so again if there are more, and other threads get their share.
+        let descriptor = acceptNext()
+        if descriptor >= 0 { begin(with: descriptor) }
+    }
+
+    private func begin(with descriptor: Int32) {
+        // Told of together with the end, and come behind it.
+        if ending == .drain { return leaving.append(descriptor) }
         guard let connection = FastCGIConnection(descriptor: descriptor) else {
             close(descriptor)
             return
         }
         nextToken += 1
         connections[nextToken] = connection
-        // Edge-triggered: one event for each request, and none again for a peer that hangs up meanwhile.
+        // Edge-triggered: one event for each request (also for one that is there already), and none again for a peer that
+        // hangs up meanwhile.
         if !watch(descriptor, EPOLLIN.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue, token: nextToken) {
             connections[nextToken] = nil
         }
@@ -165,7 +243,7 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
         }
         connection.trace.begin()
         // nginx closes an idle connection.
-        guard !isStopping, connection.receive() else {
+        guard ending == nil, connection.receive() else {
             connections[token] = nil
             return
         }
@@ -196,7 +274,11 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
         connection.isBusy = false
         inHand -= 1
         // libfcgi has closed it unless nginx asked to keep it.
-        if connection.descriptor < 0 || isStopping || connection.hasHungUp { connections[token] = nil }
+        if connection.descriptor < 0 || ending == .stop || connection.hasHungUp {
+            connections[token] = nil
+        } else if ending == .drain {
+            leave(token)
+        }
     }
 
     private func count(_ operation: Operation, _ response: ServiceResponse, _ nanoseconds: Int64) {

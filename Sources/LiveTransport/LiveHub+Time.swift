@@ -10,7 +10,7 @@ extension LiveHub {
         keepStreamsAlive()
         // Lifetimes and stalls need no better than half a second; thousands of readers wait here.
         let shortest = min(options.keepAlive.nanoseconds, options.eventLifetime.nanoseconds)
-        if shortest > TimeAmount.seconds(2).nanoseconds, ticks % 5 != 0 { return }
+        if shortest > TimeAmount.seconds(2).nanoseconds, ticks % 5 != 0, leaving == nil { return }
         endLostLeases()
         let now = NIODeadline.now()
         for watch in watches.values {

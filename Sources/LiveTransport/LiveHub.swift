@@ -27,6 +27,15 @@ final class LiveHub: @unchecked Sendable {
     /// Of the registry, when leases were last looked at.
     var registryVersion: Int64 = 0
     private(set) var isDraining = false
+    /// Set once another process has taken over.
+    var leaving: Leaving?
+    /// Connections for requests.
+    var connections = 0
+    /// Connections from workers.
+    var wakeChannels: [ObjectIdentifier: any Channel] = [:]
+
+    /// How long a new process looks by itself: workers whose wake-ups went to the one before reach it within this time.
+    private static let startingTime = TimeAmount.seconds(5)
 
     /// Time between looks at lifetimes, keep-alives and stalled readers.
     private static let tick = TimeAmount.milliseconds(100)
@@ -46,6 +55,7 @@ final class LiveHub: @unchecked Sendable {
 
     func start() {
         loop.scheduleRepeatedTask(initialDelay: LiveHub.tick, delay: LiveHub.tick) { [self] _ in onTick() }
+        loop.execute { [self] in lookAround(until: .now() + LiveHub.startingTime) }
     }
 
     /// Judges a request on the thread pool, since it may read from the disk.
@@ -60,16 +70,22 @@ final class LiveHub: @unchecked Sendable {
         let id = waiter.poll.state.id
         watch(waiter.poll.state).polls[ObjectIdentifier(waiter)] = waiter
         telemetry.adjust(.longPolls, 1)
-        waiter.timeout = loop.assumeIsolated().scheduleTask(
-            deadline: end(.now() + options.longPollTimeout, atMost: waiter.poll.lease)
-        ) { [self] in
-            finish(waiter, reads.timeout(waiter.poll))
-        }
+        setTimeout(of: waiter, at: end(end(of: options.longPollTimeout), atMost: waiter.poll.lease))
         // The last look comes behind the registration, or an append between the two would be missed.
         let seen = reads.look(at: id, from: waiter.poll.position, for: .longPoll, reader: reader)
         if let response = reads.answer(waiter.poll, seen) {
             finish(waiter, response)
         } else if isDraining || isLost(waiter.poll.lease) {
+            finish(waiter, reads.timeout(waiter.poll))
+        }
+    }
+
+    /// Answers a long-poll at a time, unless it has one already that is earlier.
+    func setTimeout(of waiter: PollWaiter, at deadline: NIODeadline) {
+        guard deadline < waiter.endsAt else { return }
+        waiter.endsAt = deadline
+        waiter.timeout?.cancel()
+        waiter.timeout = loop.assumeIsolated().scheduleTask(deadline: deadline) { [self] in
             finish(waiter, reads.timeout(waiter.poll))
         }
     }

@@ -50,8 +50,35 @@ public final class LiveServer: Sendable {
         self.hubs = hubs
         // The workers' socket comes last: who can reach it knows that the live process is ready.
         let requests = try LiveServer.listenForRequests(liveSocket, group, hubs)
-        listeners = [requests, try LiveServer.listenForWakeUps(wakeSocket, group, hubs)]
-        chmod(wakeSocket, 0o600)
+        // Put in place of an older one in one step: workers always find a socket, and from now on this one.
+        // Its name is no longer than the other: socket addresses are short.
+        let newSocket = "\(wakeSocket.dropLast(4))new"
+        listeners = [requests, try LiveServer.listenForWakeUps(newSocket, group, hubs)]
+        guard chmod(newSocket, 0o600) == 0, rename(newSocket, wakeSocket) == 0 else {
+            throw IOError(errnoCode: errno, reason: "rename \(newSocket)")
+        }
+    }
+
+    /// Longest time that nginx keeps a connection open that it does not use (nginx/durable-streams-http.conf), with some
+    /// more for late timers.
+    private static let keptTime = TimeAmount.seconds(15)
+
+    /// Takes no new connections, has readers reconnect one after the other over a time, and returns when all
+    /// connections are closed. By then another process serves the same socket.
+    public func drain(over spread: TimeAmount) throws {
+        for listener in listeners { try? listener.close().wait() }
+        let gone = hubs.map { hub in
+            let promise = hub.loop.makePromise(of: Void.self)
+            hub.loop.execute { hub.leave(over: spread, whenGone: promise) }
+            hub.loop.scheduleTask(in: spread + LiveServer.keptTime) { promise.succeed() }
+            return promise.futureResult
+        }
+        for hub in gone { try hub.wait() }
+    }
+
+    /// Lets `drain` return; from any thread.
+    public func endDraining() {
+        for hub in hubs { hub.loop.execute { hub.leaving?.whenGone.succeed() } }
     }
 
     /// Answers what waits, ends the event streams, and stops.
@@ -74,6 +101,7 @@ public final class LiveServer: Sendable {
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     guard let hub = hubs.first(where: { $0.loop === channel.eventLoop }) else { return }
+                    hub.opened(channel)
                     let decoder = ByteToMessageHandler(HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes))
                     try channel.pipeline.syncOperations.addHandlers(
                         decoder, RequestHandler(hub: hub, decoder: decoder))
@@ -92,6 +120,7 @@ public final class LiveServer: Sendable {
         try ServerBootstrap(group: group)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    hubs.first { $0.loop === channel.eventLoop }?.openedWake(channel)
                     try channel.pipeline.syncOperations.addHandler(WakeHandler(hubs: hubs))
                 }
             }

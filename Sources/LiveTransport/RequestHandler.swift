@@ -89,9 +89,13 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         if response.hasBody, response.sendsLength {
             buffer.writeString("Content-Length: \(response.body.count)\r\n")
         }
+        let isLast = hub.leaving != nil
+        if isLast { buffer.writeStaticString("Connection: close\r\n") }
         buffer.writeStaticString("\r\n")
         buffer.writeBytes(response.body)
-        context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+        let channel = context.channel
+        let written = context.writeAndFlush(wrapOutboundOut(buffer))
+        if isLast { written.whenComplete { _ in channel.close(promise: nil) } }
         finish(response.status)
         hub.telemetry.add(.readBytesLive, response.status == 200 ? response.body.count : 0)
     }
@@ -118,7 +122,7 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
             Int64.random(in: 0...max(0, hub.options.maximumJitter.nanoseconds)))
         let subscriber = EventSubscriber(
             stream, channel: channel, now: now,
-            endsAt: hub.end(now + hub.options.eventLifetime + jitter, atMost: stream.lease))
+            endsAt: hub.end(hub.end(of: hub.options.eventLifetime + jitter), atMost: stream.lease))
         let pipeline = channel.pipeline.syncOperations
         pipeline.removeHandler(decoder).assumeIsolated().whenComplete { [self] _ in
             pipeline.removeHandler(context: context).assumeIsolated().whenComplete { [self] _ in

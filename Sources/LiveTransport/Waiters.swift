@@ -6,6 +6,8 @@ import StreamStore
 final class PollWaiter {
     let poll: LongPoll
     var timeout: Scheduled<Void>?
+    /// When that comes.
+    var endsAt = NIODeadline.distantFuture
     private let respond: (ServiceResponse) -> Void
 
     init(_ poll: LongPoll, respond: @escaping (ServiceResponse) -> Void) {
@@ -41,7 +43,7 @@ final class EventSubscriber {
     var isFirst = true
     var lastWrite: NIODeadline
     var blockedSince: NIODeadline?
-    let endsAt: NIODeadline
+    var endsAt: NIODeadline
 
     init(_ stream: EventStream, channel: any Channel, now: NIODeadline, endsAt: NIODeadline) {
         self.stream = stream

@@ -38,6 +38,8 @@ final class WakeHandler: ChannelInboundHandler {
         let ids = changed
         telemetry?.add(.wakeUps, ids.count)
         changed.removeAll(keepingCapacity: true)
+        // A worker that has just come may have told another process of its last commits.
+        if ids.contains(WakeMessage.greeting) { return lookAtEverything() }
         for hub in hubs {
             if hub.loop.inEventLoop {
                 for id in ids { hub.changed(id) }
@@ -49,7 +51,10 @@ final class WakeHandler: ChannelInboundHandler {
 
     /// A worker that was killed may have committed without saying so.
     func channelInactive(context: ChannelHandlerContext) {
-        guard isWorker else { return }
+        if isWorker { lookAtEverything() }
+    }
+
+    private func lookAtEverything() {
         for hub in hubs { hub.loop.execute { hub.changedAll() } }
     }
 

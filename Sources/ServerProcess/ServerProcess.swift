@@ -29,7 +29,7 @@ public struct ServerProcess: Sendable {
     public static let listenDescriptor: Int32 = 3
 
     /// Begins a process: it ends with its supervisor, reads its settings from the environment, and leaves
-    /// SIGTERM and SIGINT to `onTermination` or `waitForTermination`.
+    /// SIGTERM, SIGINT and SIGUSR2 to `waitForEnding`.
     ///
     /// - Parameter role: as what it appears in the table of processes; its number is that of `--worker-number`.
     public init(name: String, role: ProcessRole) {
@@ -53,7 +53,7 @@ public struct ServerProcess: Sendable {
             if isLow { log.error("\(line)") } else { log.notice("\(line)") }
         }
         // Threads inherit the block; one of them waits for the signals.
-        var signals = ServerProcess.terminationSignals
+        var signals = ServerProcess.endingSignals
         pthread_sigmask(SIG_BLOCK, &signals, nil)
         signal(SIGPIPE, SIG_IGN)
         // Each connection is a descriptor: take what the system allows.
@@ -69,6 +69,8 @@ public struct ServerProcess: Sendable {
     public func openCommitter(
         committed: @escaping @Sendable ([StreamChange]) -> Void
     ) throws(StoreError) -> GroupCommitter {
+        // Beside processes of another version the store stays as it is: they would not know what it became.
+        if ServerProcess.argument("--joins") != nil { try StoreCheck.requireCurrent(files) }
         let (log, failures, telemetry) = (log, failures, telemetry)
         var hooks = GroupCommitter.Hooks(
             committed: committed,
@@ -135,22 +137,6 @@ public struct ServerProcess: Sendable {
         return StreamService(options: options, committer: committer)
     }
 
-    /// Calls `body` once, on a thread of its own, when the process is to end.
-    public func onTermination(_ body: @escaping @Sendable () -> Void) {
-        let process = self
-        _ = NamedThread("signals") {
-            process.waitForTermination()
-            body()
-        }
-    }
-
-    /// Waits, on the calling thread, until the process is to end.
-    public func waitForTermination() {
-        var signals = ServerProcess.terminationSignals
-        var received: Int32 = 0
-        sigwait(&signals, &received)
-    }
-
     /// Ends the process with one line on standard error.
     public func fail(_ error: StoreError) -> Never {
         ServerProcess.fail(name, error.kind == .newerSchema ? 78 : 74, error.description)
@@ -177,22 +163,8 @@ public struct ServerProcess: Sendable {
         return Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000
     }
 
-    private static var terminationSignals: sigset_t {
-        var signals = sigset_t()
-        sigemptyset(&signals)
-        sigaddset(&signals, SIGTERM)
-        sigaddset(&signals, SIGINT)
-        return signals
-    }
-
     /// What follows `--worker-number`; 0 without it.
-    private static var number: Int {
-        let arguments = CommandLine.arguments
-        guard let flag = arguments.firstIndex(of: "--worker-number"), flag + 1 < arguments.count else {
-            return 0
-        }
-        return max(0, Int(arguments[flag + 1]) ?? 0)
-    }
+    private static var number: Int { max(0, argument("--worker-number").map { Int($0) } ?? 0) }
 
     private static var environment: [String: String] {
         var variables: [String: String] = [:]

@@ -58,6 +58,10 @@ public struct DataDirectoryLayout: Sendable, Equatable {
     public var cacheTally: String { runDirectory + "/cache.tally" }
     /// How the server was in the last hour and day.
     public var history: String { dataDirectory + "/history" }
+    /// What became of reloads of a server, or of a pool alone.
+    public var reloadState: String { runDirectory + "/reload" }
+    /// What became of reloads of a live process alone.
+    public var liveReloadState: String { runDirectory + "/reload.live" }
     /// Where workers tell the live process what has changed.
     public var wakeSocket: String { runDirectory + "/wake.sock" }
 

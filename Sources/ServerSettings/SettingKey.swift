@@ -59,6 +59,9 @@ public struct SettingKey: Sendable {
             "sse_keep_alive", .seconds(\.sseKeepAlive, 0.1...3600), default: "15", unit: "seconds",
             reason: "a comment line keeps quiet SSE responses open through proxies that close idle ones"),
         SettingKey(
+            "reload_spread", .seconds(\.reloadSpread, 0...600), default: "5", unit: "seconds",
+            reason: "at a reload live readers are asked to reconnect one after the other over this time"),
+        SettingKey(
             "max_body_bytes", .bytes(\.maxBodyBytes, 1...(1 << 30)), default: "16MiB", unit: "bytes",
             reason: "largest request body; nginx and the worker refuse more with 413"),
         SettingKey(

@@ -16,6 +16,8 @@ public struct Settings: Sendable, Equatable {
     public internal(set) var sseLifetime: Double
     /// Seconds between comment lines on a quiet SSE response, 0.1...3600.
     public internal(set) var sseKeepAlive: Double
+    /// Seconds over which live readers reconnect at a reload, 0...600.
+    public internal(set) var reloadSpread: Double
     /// Largest request body in bytes, 1...1 GiB.
     public internal(set) var maxBodyBytes: Int
     /// Size in bytes that a catch-up read aims at, 64 KiB...64 MiB.
@@ -83,6 +85,7 @@ public struct Settings: Sendable, Equatable {
         longPollTimeout = 0
         sseLifetime = 0
         sseKeepAlive = 0
+        reloadSpread = 0
         maxBodyBytes = 0
         readChunkBytes = 0
         cacheSize = 0

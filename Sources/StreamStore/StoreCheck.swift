@@ -22,4 +22,11 @@ public enum StoreCheck {
             if error.kind == .newerSchema { throw error }
         }
     }
+
+    /// Looks at a store that others serve at the moment, before a process of perhaps another version joins them.
+    ///
+    /// - Throws: `incomplete` when this version would have to change the store first, `newerSchema` as above.
+    public static func requireCurrent(_ files: StoreFiles) throws(StoreError) {
+        try Schema.requireCurrent(try Schema.openForReading(files), files)
+    }
 }

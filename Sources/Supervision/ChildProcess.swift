@@ -11,28 +11,36 @@ struct ChildProcess: Equatable {
     /// - Parameters:
     ///   - supervisor: path of this executable, whose hidden `exec-bound` command starts the program.
     ///   - arguments: the program's absolute path and its arguments.
-    ///   - listenDescriptor: becomes descriptor 3 of the program.
+    ///   - descriptors: become descriptors 3, 4, … of the program.
     static func start(
-        supervisor: String, arguments: [String], environment: [String: String], listenDescriptor: Int32? = nil
+        supervisor: String, arguments: [String], environment: [String: String], descriptors: [Int32] = []
     ) throws(SupervisionError) -> ChildProcess {
         let parent = "\(getpid())"
         return try spawn(
             [supervisor, BoundExecution.commandName, "--parent", parent, "--"] + arguments,
-            environment: environment, listenDescriptor: listenDescriptor)
+            environment: environment, descriptors: descriptors)
     }
 
     /// Starts a program without binding its life to the caller's.
+    ///
+    /// - Parameter standardError: takes what it writes there; nil: this process's own.
     static func spawn(
-        _ arguments: [String], environment: [String: String], listenDescriptor: Int32? = nil
+        _ arguments: [String], environment: [String: String], descriptors: [Int32] = [],
+        standardError: Int32? = nil
     ) throws(SupervisionError) -> ChildProcess {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         // A process group that is not the terminal's can't read from it.
         posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0)
-        if let listenDescriptor {
-            posix_spawn_file_actions_adddup2(&actions, listenDescriptor, 3)
+        // Copies above all numbers that they get, so that none is overwritten before its turn.
+        let copies = descriptors.map { fcntl($0, F_DUPFD_CLOEXEC, 3 + Int32(descriptors.count)) }
+        defer { for copy in copies where copy >= 0 { close(copy) } }
+        guard !copies.contains(-1) else { throw .system("copying a descriptor", code: errno) }
+        for (number, copy) in copies.enumerated() {
+            posix_spawn_file_actions_adddup2(&actions, copy, 3 + Int32(number))
         }
+        if let standardError { posix_spawn_file_actions_adddup2(&actions, standardError, STDERR_FILENO) }
         var attributes = posix_spawnattr_t()
         posix_spawnattr_init(&attributes)
         defer { posix_spawnattr_destroy(&attributes) }

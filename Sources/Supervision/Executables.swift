@@ -10,9 +10,12 @@ struct Executables {
     /// Nil where nginx is not ours.
     let nginx: String?
 
+    /// - Parameter supervisor: where this program was found at its start; nil: it has just started.
     /// - Throws: `unavailable` when one of them is missing.
-    init(settings: Settings, parts: ServerParts, searchPath: String) throws(SupervisionError) {
-        supervisor = try Self.current()
+    init(
+        settings: Settings, parts: ServerParts, searchPath: String, supervisor known: String? = nil
+    ) throws(SupervisionError) {
+        supervisor = if let known { known } else { try Self.current() }
         let directory = Self.directory(of: supervisor)
         worker = try Self.sibling("durable-streams-worker", in: directory)
         live = try Self.sibling("durable-streams-live", in: directory)

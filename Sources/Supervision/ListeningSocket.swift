@@ -7,7 +7,7 @@ final class ListeningSocket {
     let descriptor: Int32
     private let path: String
     /// True when systemd made it: then it outlives this server.
-    private let isPassed: Bool
+    let isPassed: Bool
 
     /// - Parameters:
     ///   - path: where nginx looks for it.
@@ -37,6 +37,14 @@ final class ListeningSocket {
 
     /// Removes its file, unless the socket is systemd's.
     func remove() { if !isPassed { unlink(path) } }
+
+    /// Goes on with one that the program before this one has opened.
+    init(adopting descriptor: Int32, path: String, isPassed: Bool) {
+        self.descriptor = descriptor
+        self.path = path
+        self.isPassed = isPassed
+        Handles.keepFromOthers(descriptor)
+    }
 
     deinit { close(descriptor) }
 

@@ -25,6 +25,11 @@ struct Nginx {
         guard names.contains(mainFile) else {
             throw SupervisionError(.configuration, "\(templates.directory) has no \(mainFile)")
         }
+        return try rendered(in: directory, executable: executable)
+    }
+
+    /// For a configuration that is there.
+    static func rendered(in directory: String, executable: String) throws(SupervisionError) -> Nginx {
         let path = "\(directory)/\(mainFile)"
         let text: String
         do throws(SmallFile.Failure) {
@@ -45,15 +50,16 @@ struct Nginx {
     /// Runs nginx in the foreground.
     var arguments: [String] { setsDaemon ? common : common + ["-g", "daemon off;"] }
 
-    /// Has nginx check the configuration; it prints what is wrong itself.
-    func test(environment: [String: String]) throws(SupervisionError) {
-        let child = try ChildProcess.spawn(common + ["-t", "-q"], environment: environment)
-        var status: Int32 = 0
-        while waitpid(child.identifier, &status, 0) < 0, errno == EINTR {}
-        let reason = ExitReason(waitStatus: status)
+    /// Has nginx check the configuration.
+    ///
+    /// - Parameter quotes: whether the error quotes what nginx says is wrong; otherwise nginx prints it.
+    func test(environment: [String: String], quotes: Bool = false) throws(SupervisionError) {
+        let (reason, said) = try ShortCommand.run(
+            common + ["-t", "-q"], environment: environment, quotes: quotes)
         guard reason == .status(0) else {
+            let detail = said.split(separator: "\n").first.map { ": \($0)" } ?? ""
             throw SupervisionError(
-                .configuration, "nginx refuses \(directory)/\(Self.mainFile): nginx -t \(reason)")
+                .configuration, "nginx refuses \(directory)/\(Self.mainFile): nginx -t \(reason)\(detail)")
         }
     }
 }

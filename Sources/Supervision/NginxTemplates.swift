@@ -15,7 +15,11 @@ public struct NginxTemplates: Sendable {
     /// executable's directory or of one of its parents.
     ///
     /// - Throws: `configuration` when there are none.
-    public static func find(settings: Settings) throws(SupervisionError) -> NginxTemplates {
+    ///
+    /// - Parameter executable: path of this program, which an upgrade may have replaced; nil: what runs.
+    public static func find(
+        settings: Settings, executable: String? = nil
+    ) throws(SupervisionError) -> NginxTemplates {
         if let directory = settings.nginxTemplates {
             guard access("\(directory)/\(marker)", R_OK) == 0 else {
                 throw SupervisionError(
@@ -23,7 +27,7 @@ public struct NginxTemplates: Sendable {
             }
             return NginxTemplates(directory: directory)
         }
-        let executable = try Executables.current()
+        let executable = if let executable { executable } else { try Executables.current() }
         var ancestor = Executables.directory(of: executable)
         while true {
             let prefix = ancestor == "/" ? "" : ancestor
@@ -56,10 +60,36 @@ public struct NginxTemplates: Sendable {
         into output: String, placeholders: [String: String], for auth: AuthMode, admin: Bool = true,
         includes: String? = nil
     ) throws(SupervisionError) -> [String] {
-        let all = try configurationFiles(for: auth)
-        let names = all.filter { admin || !$0.hasPrefix(Self.adminPrefix) }
-        if !admin { for name in all where name.hasPrefix(Self.adminPrefix) { unlink("\(output)/\(name)") } }
-        for name in names {
+        let files = try rendered(placeholders: placeholders, for: auth, admin: admin, includes: includes)
+        for name in try obsolete(for: auth, admin: admin) { unlink("\(output)/\(name)") }
+        for file in files {
+            let path = "\(output)/\(file.name)"
+            // On a full disk a server with the same settings can be started again.
+            if (try? SmallFile.read(path)) == file.content { continue }
+            try Self.write(file.content, to: path)
+        }
+        return files.map(\.name)
+    }
+
+    static func write(_ content: [UInt8], to path: String) throws(SupervisionError) {
+        do throws(SmallFile.Failure) {
+            try SmallFile.write(content, to: path, mode: 0o640)
+        } catch {
+            throw .system("writing \(path)", code: error.code)
+        }
+    }
+
+    /// The names of files that must not be there.
+    func obsolete(for auth: AuthMode, admin: Bool) throws(SupervisionError) -> [String] {
+        admin ? [] : try configurationFiles(for: auth).filter { $0.hasPrefix(Self.adminPrefix) }
+    }
+
+    /// What ``render(into:placeholders:for:admin:includes:)`` writes, by name.
+    func rendered(
+        placeholders: [String: String], for auth: AuthMode, admin: Bool, includes: String? = nil
+    ) throws(SupervisionError) -> [(name: String, content: [UInt8])] {
+        var result: [(name: String, content: [UInt8])] = []
+        for name in try configurationFiles(for: auth) where admin || !name.hasPrefix(Self.adminPrefix) {
             let source = "\(directory)/\(name)"
             let template: [UInt8]
             do throws(SmallFile.Failure) {
@@ -68,18 +98,11 @@ public struct NginxTemplates: Sendable {
                 throw .system("reading \(source)", code: error.code)
             }
             let text = String(decoding: template, as: UTF8.self)
-            var rendered = try Self.replace(placeholders, in: text, name: source)
-            if let includes { rendered = Self.locateIncludes(in: rendered, directory: includes) }
-            let path = "\(output)/\(name)"
-            // On a full disk a server with the same settings can be started again.
-            if (try? SmallFile.read(path)) == Array(rendered.utf8) { continue }
-            do throws(SmallFile.Failure) {
-                try SmallFile.write(Array(rendered.utf8), to: path, mode: 0o640)
-            } catch {
-                throw .system("writing \(path)", code: error.code)
-            }
+            var content = try Self.replace(placeholders, in: text, name: source)
+            if let includes { content = Self.locateIncludes(in: content, directory: includes) }
+            result.append((name, Array(content.utf8)))
         }
-        return names
+        return result
     }
 
     /// Replaces each `@NAME@`, where NAME has capital letters, digits and underscores; any other `@` stays.

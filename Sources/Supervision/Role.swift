@@ -5,6 +5,19 @@ enum Role: Hashable, CustomStringConvertible {
     case live
     case nginx
 
+    /// Roles without their numbers.
+    enum Kind {
+        case worker, live, nginx
+    }
+
+    var kind: Kind {
+        switch self {
+        case .worker: .worker
+        case .live: .live
+        case .nginx: .nginx
+        }
+    }
+
     var description: String {
         switch self {
         case .worker(let number): "worker \(number)"

@@ -4,24 +4,26 @@ import Telemetry
 
 /// The whole server in the foreground: `durable-streams serve`.
 public enum Server {
-    /// Starts nginx, the workers and the live process, and keeps them running until SIGINT, SIGTERM or SIGHUP.
-    /// Call it on the main thread, before any other thread exists.
+    /// Starts nginx, the workers and the live process, and keeps them running until SIGINT, SIGTERM, or SIGHUP from a terminal.
+    /// SIGUSR2, or SIGHUP without a terminal, has new processes take over. Call it on the main thread, before any other
+    /// thread exists.
     ///
     /// - Parameter parts: which of them; a pool and a live process on one data directory may be two servers.
+    /// - Parameter arguments: the flags that the settings come from, which are read again at a reload.
     /// - Parameter environment: the variables of this process; children get them with the resolved settings as `DS_*`
     ///   in place of those given.
     /// - Parameter prepare: runs when the data directory is there and locked, before anything else works in it.
     /// - Returns: the exit status: 0, or 130 when a second signal killed everything.
     /// - Throws: ``SupervisionError`` when the server can't start. Nothing runs any more then.
     public static func serve(
-        settings: Settings, parts: ServerParts, environment: [String: String], prepare: () -> Void
+        settings: Settings, parts: ServerParts, arguments: [String], environment: [String: String],
+        prepare: () -> Void
     ) throws(SupervisionError) -> Int32 {
         let signals = SignalWaiter()
         // Data is for the owner and nginx's group; sockets get their modes explicitly.
         umask(0o027)
         DescriptorLimit.raise()
         let layout = settings.layout
-        let notifier = ServiceNotifier(environment: environment)
         let passed = try PassedSockets(environment: environment, for: parts)
         let executables = try Executables(
             settings: settings, parts: parts, searchPath: environment["PATH"] ?? "")
@@ -35,10 +37,10 @@ public enum Server {
         let memory = MemoryDirectory(layout)
         // A server that was killed has left what it knew; an nginx of the administrator's goes on using it.
         if parts.runsNginx { memory.remove() }
+        if parts.runsLive { forgetReaders(layout) }
         if settings.auth == .projectJWT { try memory.create(group: account.group) }
         if let note = account.note { Console.output("note: " + note) }
 
-        let childEnvironment = childEnvironment(settings: settings, environment: environment)
         let templates = parts.runsNginx ? try NginxTemplates.find(settings: settings) : nil
         let adminKey =
             settings.admin ? try AdminFiles.prepare(layout, group: account.group, templates: templates) : nil
@@ -46,75 +48,87 @@ public enum Server {
         if let executable = executables.nginx, let templates {
             let rendered = try Nginx.render(
                 templates, executable: executable, settings: settings, account: account, adminKey: adminKey)
-            try rendered.test(environment: childEnvironment)
+            try rendered.test(
+                environment: Launcher.childEnvironment(settings: settings, environment: environment))
             nginx = rendered
         }
-        let sockets = try Sockets(layout, parts, passed, group: account.group)
-        let listenDescriptors = sockets.descriptors
-        let family = Family(parts.roles(workers: settings.workers)) {
-            [nginx] (role) throws(SupervisionError) in
-            try start(
-                role, executables: executables, nginx: nginx, environment: childEnvironment,
-                listenDescriptors: listenDescriptors)
-        }
-        let supervisor = Supervisor(
-            family: family, parts: parts, settings: settings, signals: signals, notifier: notifier)
-        let telemetry = Telemetry(
-            path: layout.telemetry, role: .supervisor, number: 0, version: ServerVersion.current)
-        telemetry.set(.expectedWorkers, parts.runsPool ? Int64(settings.workers) : 0)
-        telemetry.set(.expectedLive, parts.runsLive ? 1 : 0)
-        let status = try supervise(supervisor, settings: settings)
-        sockets.remove()
-        if parts.runsLive { unlink(layout.wakeSocket) }
-        if parts.runsNginx { memory.remove() }
-        telemetry.leave()
-        withExtendedLifetime(lock) {}
-        return status
+        let handles = try Handles(lock: lock, sockets: Sockets(layout, parts, passed, group: account.group))
+        let launcher = Launcher(
+            settings: settings, environment: environment, executables: executables, nginx: nginx,
+            descriptors: handles.descriptors)
+        let plan = ServerPlan(
+            parts: parts, arguments: arguments, commandLine: CommandLine.arguments, environment: environment,
+            layout: layout, account: account, supervisor: executables.supervisor,
+            descriptors: handles.descriptors)
+        var supervisor = Supervisor(
+            family: Family(parts.roles(workers: settings.workers), launcher: launcher), settings: settings,
+            plan: plan, signals: signals, notifier: ServiceNotifier(environment: environment))
+        let isToRun = try supervisor.start()
+        if isToRun { Console.output(supervisor.summary()) }
+        return run(supervisor, isToRun: isToRun, handles)
     }
 
-    private static func supervise(
-        _ started: consuming Supervisor, settings: Settings
+    /// Goes on with a server that the program before this one has started in this process, and with its reload.
+    ///
+    /// - Throws: ``SupervisionError`` when that can't be; all processes of the server end then with this one.
+    public static func resume(
+        _ resumption: Resumption, parts: ServerParts, arguments: [String], environment: [String: String]
     ) throws(SupervisionError) -> Int32 {
+        let signals = SignalWaiter()
+        let (launcher, settings) = try launcher(of: resumption, environment: environment)
+        let handles = Handles(settings.layout, parts, adopting: resumption.descriptors)
+        Telemetry.leaveAsPredecessor(path: settings.layout.telemetry)
+        let account = try NginxAccount.choose(
+            dataDirectory: settings.dataDirectory, nginxGroup: settings.nginxGroup)
+        let plan = ServerPlan(
+            parts: parts, arguments: arguments, commandLine: CommandLine.arguments, environment: environment,
+            layout: settings.layout, account: account, supervisor: launcher.executables.supervisor,
+            descriptors: resumption.descriptors)
+        var supervisor = Supervisor(
+            family: Family(resuming: resumption.seats, launcher: launcher), settings: settings, plan: plan,
+            signals: signals, notifier: ServiceNotifier(environment: environment))
+        supervisor.reload = Reload(resuming: resumption)
+        return run(supervisor, isToRun: true, handles)
+    }
+
+    /// What starts processes again that the program before this one has started.
+    static func launcher(
+        of resumption: Resumption, environment: [String: String]
+    ) throws(SupervisionError) -> (Launcher, Settings) {
+        let settings = try resumption.load()
+        let runsNginx = resumption.seats.contains { $0.role == .nginx }
+        let executables = try Executables(
+            settings: settings, parts: runsNginx ? .all : .pool, searchPath: environment["PATH"] ?? "")
+        let nginx = try executables.nginx.map { (executable) throws(SupervisionError) in
+            try Nginx.rendered(in: settings.layout.nginxDirectory, executable: executable)
+        }
+        let launcher = Launcher(
+            settings: settings, environment: environment, executables: executables, nginx: nginx,
+            descriptors: resumption.descriptors)
+        return (launcher, settings)
+    }
+
+    private static func run(
+        _ started: consuming Supervisor, isToRun: Bool, _ handles: consuming Handles
+    ) -> Int32 {
         var supervisor = started
-        if try supervisor.start() {
-            Console.output(supervisor.summary(settings))
-            supervisor.run()
-        }
+        let (layout, parts) = (supervisor.plan.layout, supervisor.plan.parts)
+        if isToRun { supervisor.run() }
         Console.output("stopping; a second Ctrl-C kills at once")
-        return supervisor.stop() ? 0 : 130
+        let isOrderly = supervisor.stop()
+        if parts.runsLive { unlink(layout.wakeSocket) }
+        if parts.runsNginx { MemoryDirectory(layout).remove() }
+        supervisor.leaveTable()
+        handles.remove()
+        return isOrderly ? 0 : 130
     }
 
-    private static func start(
-        _ role: Role, executables: Executables, nginx: Nginx?, environment: [String: String],
-        listenDescriptors: (worker: Int32?, live: Int32?)
-    ) throws(SupervisionError) -> ChildProcess {
-        let arguments: [String]
-        var listenDescriptor: Int32?
-        switch role {
-        case .worker(let number):
-            arguments = [executables.worker, "--listen-descriptor", "3", "--worker-number", "\(number)"]
-            listenDescriptor = listenDescriptors.worker
-        case .live:
-            arguments = [executables.live, "--listen-descriptor", "3"]
-            listenDescriptor = listenDescriptors.live
-        case .nginx: arguments = nginx?.arguments ?? []
-        }
-        return try ChildProcess.start(
-            supervisor: executables.supervisor, arguments: arguments, environment: environment,
-            listenDescriptor: listenDescriptor)
-    }
-
-    /// libfcgi takes buffers of 8 KiB and dozens of small strings for each request, more than glibc's
-    /// per-thread cache holds by default: they then go through the heap, and a free of a large one tidies it
-    /// up each time (glibc manual, Memory Allocation Tunables). What the operator has set wins.
-    private static let allocatorTuning = [
-        "GLIBC_TUNABLES": "glibc.malloc.tcache_max=16384:glibc.malloc.tcache_count=128"
-    ]
-
-    /// The resolved settings replace every `DS_*` variable, `DS_CONFIG` too: children read no file.
-    static func childEnvironment(settings: Settings, environment: [String: String]) -> [String: String] {
-        environment.filter { !$0.key.hasPrefix("DS_") && !ServiceNotifier.variables.contains($0.key) }
-            .merging(settings.environment()) { _, resolved in resolved }
-            .merging(allocatorTuning) { operators, _ in operators }
+    /// Nobody waits at the start of a server. Workers of another server may have the file mapped, so it stays.
+    private static func forgetReaders(_ layout: DataDirectoryLayout) {
+        let descriptor = open(layout.liveInterest, O_WRONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        let zeros = [UInt8](repeating: 0, count: 64)
+        _ = pwrite(descriptor, zeros, zeros.count, 0)
+        close(descriptor)
     }
 }

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 
 /// Tells the service manager how the server is, in the words of sd_notify(3). Where nobody asked for it, nothing is sent.

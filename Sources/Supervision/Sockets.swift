@@ -3,8 +3,8 @@ import ServerSettings
 
 /// The listening sockets of the parts that a server runs.
 struct Sockets {
-    private let worker: ListeningSocket?
-    private let live: ListeningSocket?
+    let worker: ListeningSocket?
+    let live: ListeningSocket?
 
     init(
         _ layout: DataDirectoryLayout, _ parts: ServerParts, _ passed: PassedSockets, group: gid_t?
@@ -20,7 +20,19 @@ struct Sockets {
                 path: layout.liveSocket, group: group, passed: passed.descriptor(PassedSockets.live)) : nil
     }
 
-    var descriptors: (worker: Int32?, live: Int32?) { (worker?.descriptor, live?.descriptor) }
+    /// Goes on with those of the program before this one.
+    init(_ layout: DataDirectoryLayout, adopting descriptors: Resumption.Descriptors) {
+        worker =
+            descriptors.worker < 0
+            ? nil
+            : ListeningSocket(
+                adopting: descriptors.worker, path: layout.workerSocket, isPassed: descriptors.isWorkerPassed)
+        live =
+            descriptors.live < 0
+            ? nil
+            : ListeningSocket(
+                adopting: descriptors.live, path: layout.liveSocket, isPassed: descriptors.isLivePassed)
+    }
 
     /// Removes the files of those that were made here.
     func remove() {

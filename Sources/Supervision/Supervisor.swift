@@ -1,14 +1,17 @@
 import Glibc
 import ServerSettings
+import Telemetry
 
 /// Keeps the family running until a signal asks to stop. Everything happens on the main thread, between waits.
 struct Supervisor: ~Copyable {
-    private var family: Family
-    private let parts: ServerParts
-    private let listen: ListenAddress
-    private let probe: ReadinessProbe
+    var family: Family
+    /// What the current processes run with.
+    var settings: Settings
+    let plan: ServerPlan
+    let notifier: ServiceNotifier
+    private let telemetry: Telemetry
     private let signals: SignalWaiter
-    private let notifier: ServiceNotifier
+    var reload = Reload()
     /// When the next sign of life is due; nil when the service manager waits for none.
     private var nextBeat: Double?
     /// Seconds that nginx waited for its address since it ended last.
@@ -20,23 +23,38 @@ struct Supervisor: ~Copyable {
     /// Seconds between two questions while the server does not answer.
     private static let secondLook = 1.0
 
+    private var listen: ListenAddress { settings.listen }
+    private var probe: ReadinessProbe { ReadinessProbe(plan.parts, settings: settings) }
+
     init(
-        family: consuming Family, parts: ServerParts, settings: Settings, signals: SignalWaiter,
+        family: consuming Family, settings: Settings, plan: ServerPlan, signals: SignalWaiter,
         notifier: ServiceNotifier
     ) {
         self.family = family
-        self.parts = parts
-        listen = settings.listen
-        probe = ReadinessProbe(parts, settings: settings)
+        self.settings = settings
+        self.plan = plan
         self.signals = signals
         self.notifier = notifier
+        telemetry = Telemetry(
+            path: plan.layout.telemetry, role: .supervisor, number: 0, version: ServerVersion.current)
+        tellExpectations()
     }
+
+    /// How many processes there should be, for those who look at the figures.
+    func tellExpectations() {
+        telemetry.set(.expectedWorkers, plan.parts.runsPool ? Int64(settings.workers) : 0)
+        telemetry.set(.expectedLive, plan.parts.runsLive ? 1 : 0)
+    }
+
+    /// Takes itself off the table of processes.
+    func leaveTable() { telemetry.leave() }
 
     /// Starts the family and waits until the server answers.
     ///
     /// - Returns: false when a signal asked to stop meanwhile.
     /// - Throws: `unavailable` when a process ends or the server is not ready in time; the rest is then stopped.
     mutating func start() throws(SupervisionError) -> Bool {
+        reload.state.write(plan.stateFile)
         do throws(SupervisionError) {
             try family.startAll()
             return try awaitReadiness()
@@ -63,7 +81,6 @@ struct Supervisor: ~Copyable {
             restartDue()
             if ready, ends.isEmpty {
                 notifier.ready("ready")
-                nextBeat = notifier.watchdogInterval.map { _ in 0 }
                 return true
             }
             guard MonotonicTime.now < deadline else {
@@ -72,18 +89,42 @@ struct Supervisor: ~Copyable {
                     "\(probe.description) within \(Seconds.format(Self.readinessLimit)) s, "
                         + "though all processes run")
             }
-            if signals.wait(until: MonotonicTime.now + 0.05) == .stop { return false }
+            switch signals.wait(until: MonotonicTime.now + 0.05) {
+            case .stop: return false
+            case .reload: reload.isWanted = true
+            case .child, .timeout: break
+            }
         }
     }
 
-    /// Restarts what ends, until a signal asks to stop.
+    /// Restarts what ends and reloads when it is asked to, until a signal asks to stop.
     mutating func run() {
+        // The program before this one may have waited for signs of life.
+        if nextBeat == nil { nextBeat = notifier.watchdogInterval.map { _ in 0 } }
         while true {
-            for ended in family.reap() { planRestart(ended) }
+            for ended in family.reap() { note(ended) }
             restartDue()
+            advanceReload()
+            family.pressRetiring()
             beatIfDue()
-            let deadline = [family.nextRestart, nextBeat].compactMap { $0 }.min()
-            if signals.wait(until: deadline) == .stop { return }
+            let times = [family.nextDeadline, reload.nextLook, nextBeat].compactMap { $0 }
+            switch signals.wait(until: times.min()) {
+            case .stop: return
+            case .reload: reload.isWanted = true
+            case .child, .timeout: break
+            }
+        }
+    }
+
+    private mutating func note(_ ended: Family.Ended) {
+        switch ended.standing {
+        case .current: planRestart(ended)
+        case .incoming:
+            refuseReload(
+                "the new \(ended.role) (pid \(ended.identifier)) \(ended.reason) before it was ready")
+        case .replaced, .retiring:
+            guard ended.reason != .status(0), !reload.isDismissed(ended.identifier) else { return }
+            Console.error("the old \(ended.role) (pid \(ended.identifier)) \(ended.reason)")
         }
     }
 
@@ -129,6 +170,7 @@ struct Supervisor: ~Copyable {
     /// - Returns: false when a second signal cut it short and everything was killed.
     mutating func stop() -> Bool {
         notifier.stopping()
+        abandonReload()
         let nginx: (Role) -> Bool = { $0 == .nginx }
         let everything: (Role) -> Bool = { _ in true }
         let steps: [(who: (Role) -> Bool, signal: Int32, waitFor: (Role) -> Bool, seconds: Double)] = [
@@ -160,7 +202,7 @@ struct Supervisor: ~Copyable {
             switch signals.wait(until: deadline) {
             case .stop: return false
             case .timeout: return true
-            case .child: _ = family.reap()
+            case .child, .reload: _ = family.reap()
             }
         }
         return true
@@ -176,19 +218,17 @@ struct Supervisor: ~Copyable {
     }
 
     /// What runs, for the lines printed at the start.
-    func summary(_ settings: Settings) -> String {
-        func numbers(_ condition: (Role) -> Bool) -> String {
-            family.running(where: condition).map { "\($0.identifier)" }.joined(separator: " ")
-        }
-        let isWorker: (Role) -> Bool = { if case .worker = $0 { true } else { false } }
-        let workers = family.running(where: isWorker)
+    func summary() -> String {
         var parts = ["data directory: \(settings.dataDirectory)"]
-        if self.parts.runsPool { parts.append("workers: \(workers.count) (pids \(numbers(isWorker)))") }
-        if self.parts.runsLive { parts.append("live: pid \(numbers { $0 == .live })") }
-        guard self.parts.runsNginx else {
-            return "Durable Streams' \(self.parts.rawValue) is ready\n" + parts.joined(separator: "   ")
+        if plan.parts.runsPool {
+            let workers = family.current { $0.kind == .worker }.map { "\($0.identifier)" }
+            parts.append("workers: \(workers.count) (pids \(workers.joined(separator: " ")))")
         }
-        parts.append("nginx: pid \(numbers { $0 == .nginx })")
+        if plan.parts.runsLive { parts.append("live: \(identifiers(.live))") }
+        guard plan.parts.runsNginx else {
+            return "Durable Streams' \(plan.parts.rawValue) is ready\n" + parts.joined(separator: "   ")
+        }
+        parts.append("nginx: \(identifiers(.nginx))")
         let admin =
             settings.admin
             ? "\nadmin page: http://\(listen)/admin/   user: \(AdminFiles.user)   "

@@ -132,6 +132,19 @@ public final class Telemetry: @unchecked Sendable {
     // MARK: Slots
 
     /// A slot for a process; its predecessor's, should that have gone without a word, is given up.
+    /// Takes what an earlier program in this process had in the table of processes off it.
+    public static func leaveAsPredecessor(path: String) {
+        let shared = SharedWords(path: path)
+        shared.locked {
+            for index in 0..<TelemetryLayout.slotCount {
+                let slot = shared.words + TelemetryLayout.slot(index)
+                if ds_count_load(slot + TelemetryLayout.Slot.pid) == UInt64(getpid()) {
+                    ds_count_store(slot + TelemetryLayout.Slot.pid, 0)
+                }
+            }
+        }
+    }
+
     private static func freeSlot(
         _ words: UnsafeMutablePointer<UInt64>, role: ProcessRole, number: Int
     ) -> Int? {

@@ -24,6 +24,8 @@ public final class WakeSender: Sendable {
 
     /// Milliseconds between attempts while the other side doesn't take what is kept.
     private static let retryInterval: Int64 = 20
+    /// Milliseconds between looks whether the other side has gone while nothing is sent.
+    private static let watchInterval: Int64 = 250
 
     private static var now: Int64 {
         var time = timespec()
@@ -51,7 +53,7 @@ public final class WakeSender: Sendable {
         }
     }
 
-    /// Ends the retries and closes the socket.
+    /// Ends the retries, sends what it can, also to a live process that has come meanwhile, and closes the socket.
     public func stop() {
         state.update { state in
             state.stopping = true
@@ -63,6 +65,8 @@ public final class WakeSender: Sendable {
         }
         thread?.join()
         state.update { state in
+            if hasHungUp(state) { reconnectLater(&state) }
+            if !state.pending.isEmpty || !state.unsent.isEmpty { flush(&state) }
             disconnect(&state)
             return (false, ())
         }
@@ -70,11 +74,20 @@ public final class WakeSender: Sendable {
 
     private func keepTrying() {
         while true {
-            let stopping = state.wait { state -> Bool? in
+            let stopping = state.wait(timeout: WakeSender.watchInterval) { state -> Bool? in
                 if state.stopping { return true }
                 return state.pending.isEmpty && state.unsent.isEmpty ? nil : false
             }
-            if stopping != false { return }
+            if stopping == true { return }
+            if stopping == nil {
+                // A successor must know of this process before its next commit, or it might miss that one.
+                let isGone = state.update { state in
+                    let isGone = hasHungUp(state)
+                    if isGone { reconnectLater(&state) }
+                    return (false, isGone)
+                }
+                if !isGone { continue }
+            }
             // Only `stop` ends this pause early.
             if state.wait(timeout: WakeSender.retryInterval, { $0.stopping ? true : nil }) == true { return }
             state.update { state in
@@ -107,6 +120,14 @@ public final class WakeSender: Sendable {
             state.sending.isEmpty ? [] : WakeMessage.encode(state.sending, since: state.pendingSince)
         state.pendingSince = nil
         state.pending.removeAll(keepingCapacity: true)
+    }
+
+    private func hasHungUp(_ state: State) -> Bool {
+        guard state.descriptor >= 0 else { return false }
+        // The other side says nothing: what can be read is its end.
+        var byte: UInt8 = 0
+        let got = recv(state.descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
+        return got == 0 || got < 0 && errno != EAGAIN && errno != EINTR
     }
 
     private func connect(_ state: inout State) -> Bool {

@@ -19,14 +19,25 @@ do {
         eventLifetime: .nanoseconds(Int64(settings.sseLifetime * 1e9)),
         keepAlive: .nanoseconds(Int64(settings.sseKeepAlive * 1e9)))
     options.adminKey = process.adminKey()
+    process.awaitTurn()
     let server = try LiveServer(
         liveSocket: ServerProcess.listenDescriptor, wakeSocket: process.layout.wakeSocket,
         loops: 1, reads: LiveReads(process.makeService(committer, access)), files: process.files,
-        interest: LiveInterest(path: process.layout.liveInterest),
+        interest: LiveInterest(
+            path: process.layout.liveInterest, slot: Int(ServerProcess.argument("--slot") ?? 0)),
         options: options,
         telemetry: process.telemetry, log: process.log)
-    process.waitForTermination()
+    process.announceServing()
+    let ending = process.waitForEnding()
     process.telemetry.setState(.draining)
+    if ending == .drain {
+        let spread = TimeAmount.nanoseconds(Int64(settings.reloadSpread * 1e9))
+        _ = NamedThread("signals") {
+            while process.waitForEnding() == .drain {}
+            server.endDraining()
+        }
+        try server.drain(over: spread)
+    }
     try server.stop()
     committer.stop()
     access.registry?.stop()

@@ -14,6 +14,9 @@ do throws(StoreError) {
     }
     let access = try process.openAccess()
     let log = process.log
+    let service = process.makeService(committer, access)
+    let admin = process.makeAdmin(service, access)
+    process.awaitTurn()
     let chores = try Chores(
         process.files, committer: committer, sweepInterval: process.settings.sweepInterval,
         segmentLimits: SegmentLimits(
@@ -27,19 +30,31 @@ do throws(StoreError) {
     let sampler = Sampler(
         process.layout, process.files, telemetry: process.telemetry, isActive: { chores.isActive },
         clock: ServerProcess.milliseconds, report: committer.report)
-    let service = process.makeService(committer, access)
-    let admin = process.makeAdmin(service, access)
+    var handover: ConnectionHandover?
+    if let giving = ServerProcess.argument("--giving-descriptor"),
+        let taking = ServerProcess.argument("--taking-descriptor")
+    {
+        handover = ConnectionHandover(giving: giving, taking: taking)
+    }
     guard
         let pool = FastCGIPool(
             listener: ServerProcess.listenDescriptor, threads: process.settings.workerThreads,
             service: service, admin: admin, files: process.files,
-            maximumBody: process.settings.maxBodyBytes, telemetry: process.telemetry, log: log)
+            maximumBody: process.settings.maxBodyBytes, telemetry: process.telemetry, handover: handover,
+            log: log)
     else {
         process.fail(
             71,
             "descriptor \(ServerProcess.listenDescriptor) is no listening socket: run durable-streams serve")
     }
-    process.onTermination {
+    process.announceServing()
+    _ = NamedThread("signals") {
+        while process.waitForEnding() == .drain {
+            process.telemetry.setState(.draining)
+            // Those who take over do the chores too, as soon as these are left alone.
+            chores.stop()
+            pool.drain()
+        }
         process.telemetry.setState(.draining)
         pool.stop()
     }

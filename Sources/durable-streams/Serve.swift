@@ -22,6 +22,7 @@ struct Serve: ParsableCommand {
     var settings: [String] = []
 
     func run() {
+        resume()
         let loaded = Command.loadSettings(settings)
         Command.checkAccess(loaded)
         let files = StoreFiles(
@@ -33,13 +34,26 @@ struct Serve: ParsableCommand {
             Command.end(SettingsError.exitStatus, error.description)
         }
         Command.finish { () throws(SupervisionError) in
-            try Server.serve(settings: loaded, parts: parts, environment: Command.environment) {
+            try Server.serve(
+                settings: loaded, parts: parts, arguments: settings, environment: Command.environment
+            ) {
                 do throws(AccessError) {
                     try ProjectAdministration.checkKey(files)
                 } catch {
                     Command.end(SettingsError.exitStatus, error.description)
                 }
             }
+        }
+    }
+
+    /// Goes on where another program has left off in this process, if one has.
+    private func resume() {
+        var environment = Command.environment
+        guard let text = environment.removeValue(forKey: Resumption.variable) else { return }
+        Command.finish { () throws(SupervisionError) in
+            guard let resumption = Resumption(text) else { throw ResumeCheck.unknown }
+            return try Server.resume(
+                resumption, parts: parts, arguments: settings, environment: environment)
         }
     }
 }

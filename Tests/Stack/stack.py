@@ -104,6 +104,7 @@ class Stack:
         self.port = port or free_port()
         self.settings = {key: str(value) for key, value in settings.items()}
         self.process: subprocess.Popen[bytes] | None = None
+        self.binary = BINARY
         self.log = self.data_dir.with_name(self.data_dir.name + ".log")
         self.seen: set[tuple[int, int]] = set()
 
@@ -118,12 +119,11 @@ class Stack:
     def spawn(self, **options: object) -> subprocess.Popen[bytes]:
         """Start the supervisor without waiting for it."""
         return subprocess.Popen(
-            [str(BINARY), "serve"],
+            [str(self.binary), "serve"],
             env=self.environment(),
-            stdin=subprocess.DEVNULL,
             start_new_session=True,
             preexec_fn=_die_with_parent,
-            **options,
+            **{"stdin": subprocess.DEVNULL, **options},
         )
 
     def start(self) -> Stack:

@@ -184,6 +184,72 @@ private final class Connection {
         sender.stop()
     }
 
+    /// A live process that takes over has to know of all workers, also of those that commit nothing for a while.
+    @Test func aQuietSenderGreetsTheNextListenerToo() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/wake"
+        let sender = WakeSender(path: path)
+        let first = try Listener(path)
+        var connection: Connection? = try first.accept()
+        #expect(connection?.receive([WakeMessage.greeting]) != nil)
+        unlink(path)
+        let second = try Listener(path)
+        connection = nil
+        #expect(try second.accept().receive([WakeMessage.greeting]) == [WakeMessage.greeting])
+        sender.stop()
+    }
+
+    /// What the one before was told, the next one has to look for.
+    @Test func aSenderThatEndsGreetsTheNextListener() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/wake"
+        let sender = WakeSender(path: path)
+        let first = try Listener(path)
+        var connection: Connection? = try first.accept()
+        #expect(connection?.receive([WakeMessage.greeting]) != nil)
+        unlink(path)
+        let second = try Listener(path)
+        connection = nil
+        sender.stop()
+        #expect(try second.accept().receive([WakeMessage.greeting]) == [WakeMessage.greeting])
+    }
+
+    @Test func interestOfSeveralLiveProcesses() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/interest"
+        let worker = LiveInterest(path: path)
+        #expect(!worker.isAnybodyWaiting)
+        let live = (0..<LiveInterest.slots).map { LiveInterest(path: path, slot: $0) }
+        for (slot, one) in live.enumerated() {
+            one.add(2)
+            #expect(worker.isAnybodyWaiting, "slot \(slot)")
+            // A successor in another slot begins without taking anybody's number.
+            live[(slot + 1) % live.count].reset()
+            #expect(worker.isAnybodyWaiting, "slot \(slot)")
+            one.add(-1)
+            #expect(worker.isAnybodyWaiting, "slot \(slot)")
+            one.add(-1)
+            #expect(!worker.isAnybodyWaiting, "slot \(slot)")
+        }
+        // One that was killed leaves its number until its slot is used again.
+        live[3].add(5)
+        LiveInterest(path: path, slot: 3).reset()
+        #expect(!worker.isAnybodyWaiting)
+    }
+
+    /// A file as an earlier version made it is shorter.
+    @Test func interestInAShortFile() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/interest"
+        let descriptor = open(path, O_CREAT | O_WRONLY, 0o600)
+        let number = [UInt8](repeating: 0, count: 8)
+        #expect(write(descriptor, number, 8) == 8)
+        close(descriptor)
+        let live = LiveInterest(path: path, slot: 7)
+        live.add(1)
+        #expect(LiveInterest(path: path).isAnybodyWaiting)
+    }
+
     @Test func stoppingDoesNotWaitForAListener() throws {
         let folder = try TemporaryFolder()
         let sender = WakeSender(path: folder.path + "/nobody")

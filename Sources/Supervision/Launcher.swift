@@ -1,0 +1,74 @@
+import Glibc
+import ServerSettings
+
+/// Starts the processes of one generation: programs and settings of the last start or reload.
+struct Launcher {
+    let executables: Executables
+    let nginx: Nginx?
+    /// The variables of the children, with their settings.
+    let environment: [String: String]
+    let descriptors: Resumption.Descriptors
+
+    init(
+        settings: Settings, environment: [String: String], executables: Executables, nginx: Nginx?,
+        descriptors: Resumption.Descriptors
+    ) {
+        self.executables = executables
+        self.nginx = nginx
+        self.environment = Launcher.childEnvironment(settings: settings, environment: environment)
+        self.descriptors = descriptors
+    }
+
+    /// Starts a process, which waits until its channel lets it begin; nginx has none, and begins at once.
+    ///
+    /// - Parameters:
+    ///   - slot: of a live process; no other that runs may have it.
+    ///   - joins: whether others serve the data directory already.
+    func start(_ role: Role, slot: Int, joins: Bool) throws(SupervisionError) -> (ChildProcess, StartChannel?)
+    {
+        if role == .nginx { return (try start(nginx?.arguments ?? [], []), nil) }
+        let (channel, child) = try StartChannel.make()
+        defer { close(child) }
+        let begin =
+            ["--listen-descriptor", "3", "--start-descriptor", "4"] + (joins ? ["--joins", "1"] : [])
+        switch role {
+        case .worker(let number):
+            let arguments =
+                [executables.worker, "--worker-number", "\(number)"] + begin
+                + ["--giving-descriptor", "5", "--taking-descriptor", "6"]
+            return (
+                try start(
+                    arguments, [descriptors.worker, child, descriptors.giving, descriptors.taking]), channel
+            )
+        case .live, .nginx:
+            return (
+                try start([executables.live] + begin + ["--slot", "\(slot)"], [descriptors.live, child]),
+                channel
+            )
+        }
+    }
+
+    private func start(
+        _ arguments: [String], _ descriptors: [Int32]
+    ) throws(SupervisionError) -> ChildProcess {
+        try ChildProcess.start(
+            supervisor: executables.supervisor, arguments: arguments, environment: environment,
+            descriptors: descriptors)
+    }
+
+    /// libfcgi takes buffers of 8 KiB and dozens of small strings for each request, more than glibc's
+    /// per-thread cache holds by default: they then go through the heap, and a free of a large one tidies it
+    /// up each time (glibc manual, Memory Allocation Tunables). What the operator has set wins.
+    private static let allocatorTuning = [
+        "GLIBC_TUNABLES": "glibc.malloc.tcache_max=16384:glibc.malloc.tcache_count=128"
+    ]
+
+    /// The resolved settings replace every `DS_*` variable, `DS_CONFIG` too: children read no file.
+    static func childEnvironment(
+        settings: Settings, environment: [String: String]
+    ) -> [String: String] {
+        environment.filter { !$0.key.hasPrefix("DS_") && !ServiceNotifier.variables.contains($0.key) }
+            .merging(settings.environment()) { _, resolved in resolved }
+            .merging(allocatorTuning) { operators, _ in operators }
+    }
+}

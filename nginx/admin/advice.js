@@ -4,6 +4,8 @@ const CODES = {
   UNREACHABLE: "Check that the server runs and that this machine can reach it. The page goes on by itself once it answers.",
   NO_ANSWER: "The server may be overloaded or its disk slow. Look at Health, then try again.",
   CROSS_SITE: "Open this page by the address under which nginx serves it, without another site in between, and try again.",
+  PASSWORD_REQUIRED: "Reload the page and sign in as admin. The password stands in the file admin-password of the data directory.",
+  PROJECT_NOT_FOUND: "It is not registered and has no streams. Go back to the list of projects.",
   STREAM_NOT_FOUND: "It may have expired or been deleted. Go back to the list of streams.",
   STREAM_GONE: "It was deleted, but forks still need its data. Use another name, or delete the forks first.",
   STREAM_EXISTS: "A stream of this name exists with other settings. Choose another name, or delete that stream first.",

@@ -12,6 +12,8 @@ from stack import Stack
 
 # What a browser writes into its console about an answer with an error status, where a test provokes one.
 REFUSED = "Failed to load resource"
+# The page looks at what it shows every few seconds, so also between the end of a stream and the next view.
+GONE = "status of 404"
 
 
 class Admin:

@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { chartGrid } from "./charts.js";
 import { facts, fill, h, meter, pill } from "./dom.js";
 import { errorPanel } from "./errors.js";
-import { ago, bytes, count, dateTime, percent, rate, short } from "./format.js";
+import { ago, bytes, count, dateTime, percent, plural, rate, short } from "./format.js";
 import { connectionLost, repeat } from "./refresh.js";
 
 const EVERY = 5;
@@ -31,10 +31,11 @@ function tiles(seen) {
   const level = full ? "bad" : near ? "warn" : "";
   return [
     tile("Streams", short(seen.streams), "",
-      `in ${count(seen.projects)} ${seen.projects === 1 ? "project" : "projects"}`, { exact: count(seen.streams) }),
+      seen.streams === null ? "not counted yet" : `in ${plural(seen.projects, "project")}`,
+        { exact: count(seen.streams) }),
     tile("Appends", rate(rates.appends_per_second), "/s", `${short(seen.messages_appended)} messages in all`),
     tile("Written", bytes(rates.append_bytes_per_second), "/s",
-      `${bytes(seen.hot_bytes)} hot, ${bytes(seen.cold_bytes)} cold`),
+      seen.hot_bytes === null ? "not counted yet" : `${bytes(seen.hot_bytes)} hot, ${bytes(seen.cold_bytes)} cold`),
     tile("Reads", rate(rates.reads_per_second), "/s",
       rates.errors_per_second > 0 ? `${rate(rates.errors_per_second)} errors/s` : "no errors",
       { kind: rates.errors_per_second > 0 ? "warn" : "" }),
@@ -42,7 +43,7 @@ function tiles(seen) {
       `${count(live.event_streams)} by events, ${count(live.long_polls)} by long-poll`),
     tile("Cache hits", percent(cache.hit_rate), "", cache.hit_rate === null ? "no cached reads yet"
       : `${short(cache.hits)} of ${short(cache.hits + cache.misses)} reads`),
-    tile("Disk", used === null ? "–" : `${count(Math.round(used))} %`, "used",
+    tile("Disk", used === null ? "–" : `${count(Math.round(used))} %`, used === null ? "" : "used",
       disk ? `${bytes(disk.free)} of ${bytes(disk.total)} free` : "unknown",
       { extra: used !== null && meter(used / 100, `Disk in use; writes stop at ${high} percent`, level, high / 100),
         kind: level }),

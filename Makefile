@@ -7,7 +7,9 @@ PYTHON := .venv/bin/python
 STACK_WORKERS ?= 2
 
 SERVER_PACKAGES := nginx libfcgi-dev libsqlite3-dev libssl-dev libxxhash-dev libcurl4-openssl-dev pkg-config libjs-dygraphs
-TEST_PACKAGES := python3-venv chromium
+DEB_PACKAGES := binutils dpkg-dev patchelf
+# For a machine of its own on which the package is tried: debootstrap, lintian, systemd.
+TEST_PACKAGES := python3-venv chromium debootstrap lintian systemd $(DEB_PACKAGES)
 BENCH_PACKAGES := wrk
 
 .PHONY: help
@@ -40,6 +42,11 @@ build: packages ## Build the server and its helpers with optimisation
 test: build .venv/.installed ## Run the Swift tests, then the tests against the whole stack
 	swift test -c release --disable-testable-imports
 	$(PYTHON) -m pytest Tests/Stack -q -n $(STACK_WORKERS)
+
+.PHONY: deb
+deb: build ## Make the Debian package, in .build/deb
+	@.ci/install-packages $(DEB_PACKAGES)
+	@python3 Config/debian/build-deb.py
 
 .PHONY: bench
 bench: build ## Run the benchmark (minutes)

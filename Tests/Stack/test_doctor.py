@@ -13,6 +13,7 @@ from commands import Started, run
 from front import Front, doctor, running
 from stack import Stack, free_port, remove_tree, temporary_root
 from store import ask_store, wait_until
+from test_delegate import Delegate
 
 # Short times, so that checks which wait for them are soon done.
 SHORT = {"DS_LONG_POLL_TIMEOUT": 1, "DS_SSE_KEEP_ALIVE": 1, "DS_SSE_LIFETIME": 2, "DS_MAX_BODY_BYTES": 2 << 20}
@@ -103,6 +104,22 @@ def test_read_token(well: Stack) -> None:
 def test_bad_token(well: Stack) -> None:
     seen = doctor("--url", url(well), "--token", "no-token", "--quick")
     seen.check({"token": "check-token"})
+
+
+@pytest.mark.parametrize("how", [("--token", "writer"), ("-H", "Authorization: Bearer writer")])
+def test_delegate(fresh_stack, how: tuple[str, str]) -> None:
+    """Where the deployer's own endpoint decides, by whatever header."""
+    with Delegate() as delegate:
+        stack: Stack = fresh_stack(**SHORT, DS_AUTH="delegate", DS_AUTH_DELEGATE_URL=f"http://127.0.0.1:{delegate.port}/check")
+        seen = doctor("--url", url(stack), *how, "--quick", *BODY)
+    seen.check({})
+    assert "cache-before-auth" not in seen.left_out
+
+
+def test_limits(fresh_stack) -> None:
+    """A server that counts requests and readers is well too; doctor waits its turn."""
+    stack: Stack = fresh_stack(**SHORT, DS_RATE_PER_ADDRESS=50, DS_LIVE_PER_ADDRESS=2)
+    doctor("--url", url(stack), *BODY).check({})
 
 
 def test_text(well: Stack) -> None:

@@ -173,6 +173,12 @@ def test_no_compression(behind: Stack) -> None:
         doctor("--url", f"http://127.0.0.1:{port}", "--quick", *BODY).check({"compression": "Accept-Encoding"}, "note")
 
 
+def test_queries_are_sorted(behind: Stack) -> None:
+    """A note: it is harmless to most."""
+    with running(Front(location='if ($args ~ "^cursor=1&(.*)$") { set $args $1&cursor=1; }'), behind.port) as port:
+        doctor("--url", f"http://127.0.0.1:{port}", "--quick", *BODY).check({"query-order": "sorting"}, "note")
+
+
 def test_clock(behind: Stack, faults_library) -> None:
     """Which of the two is wrong it can't know."""
     url = f"http://127.0.0.1:{behind.port}"

@@ -46,11 +46,11 @@ def behind() -> Iterator[Stack]:
 PUBLIC = Front(location="proxy_redirect http:// https://;")
 
 
-def examine(behind: Stack, certificate: Path, *arguments: object, front: Front = PUBLIC, trusted: bool = True, **settings: object):
+def examine(behind: Stack, certificate: Path, *arguments: object, front: Front = PUBLIC, trusted: bool = True, also: tuple = ()):
     with running(front, behind.port, certificate) as port:
         trust = ("--ca-file", certificate / "fullchain.pem") if trusted else ()
         plain = [str(argument).replace("PORT", str(behind.port)) for argument in arguments]
-        return doctor("--url", f"https://127.0.0.1:{port}", *trust, *BODY, *plain, **settings)
+        return doctor("--url", f"https://127.0.0.1:{port}", *trust, *also, *BODY, *plain)
 
 
 def test_documented_proxy(behind: Stack, certificate: Path) -> None:
@@ -82,10 +82,37 @@ def test_it_ends_soon(behind: Stack, tmp_path: Path) -> None:
     examine(behind, make_certificate(tmp_path / "c", days=5)).check({"certificate": "certbot renew"}, "warning")
 
 
-def test_it_has_ended(behind: Stack, certificate: Path, faults_library) -> None:
-    """By the clock of this side, which is then the server's future."""
-    seen = examine(behind, certificate, LD_PRELOAD=faults_library, FAULTS_LATER=100 * 86_400)
-    assert {"clock"} <= set(seen.findings) <= {"clock", "certificate"}, seen.findings
+def sign(folder: Path, authority: Path, name: str, *dates: str) -> Path:
+    """A certificate made by another one, for other dates than from now on."""
+    folder.mkdir()
+    (folder / "index.txt").touch()
+    (folder / "serial").write_text("01\n")
+    (folder / "ca.cnf").write_text(
+        f"[ca]\ndefault_ca = d\n[d]\ndatabase = {folder}/index.txt\nserial = {folder}/serial\nnew_certs_dir = {folder}\n"
+        f"default_md = sha256\npolicy = p\nx509_extensions = x\n[p]\ncommonName = supplied\n[x]\nsubjectAltName = {name}\n")  # fmt: skip
+    commands = [
+        ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=streams.example.com",
+         "-keyout", folder / "privkey.pem", "-out", folder / "request.pem"],
+        ["ca", "-batch", "-notext", "-config", folder / "ca.cnf", *dates, "-cert", authority / "fullchain.pem",
+         "-keyfile", authority / "privkey.pem", "-in", folder / "request.pem", "-out", folder / "fullchain.pem"],
+    ]  # fmt: skip
+    for command in commands:
+        subprocess.run([tool("openssl"), *map(str, command)], check=True, capture_output=True, timeout=60)
+    return folder
+
+
+def test_it_has_ended(behind: Stack, certificate: Path, tmp_path: Path) -> None:
+    ended = sign(tmp_path / "c", certificate, "IP:127.0.0.1", "-startdate", "20200101000000Z", "-enddate", "20200401000000Z")
+    seen = examine(behind, ended, trusted=False, also=("--ca-file", certificate / "fullchain.pem"))
+    seen.check({"certificate": "certbot renew && nginx -s reload"})
+
+
+def test_chain_is_missing(behind: Stack, certificate: Path, tmp_path: Path) -> None:
+    """The server shows its own certificate, and not the one between it and those that are trusted."""
+    authority = make_certificate(tmp_path / "a", "DNS:authority.example.com")
+    lone = sign(tmp_path / "c", authority, "IP:127.0.0.1", "-days", "90")
+    seen = examine(behind, lone, trusted=False, also=("--ca-file", certificate / "fullchain.pem"))
+    seen.check({"certificate": "fullchain.pem"})
 
 
 def test_without_http2(behind: Stack, certificate: Path) -> None:

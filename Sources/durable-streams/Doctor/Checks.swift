@@ -6,7 +6,8 @@ enum SiteChecks {
             Connections.self, Methods.self, QueryStrings.self, RequestHeaders.self, ResponseHeaders.self,
             LocationHeader.self,
             ErrorPages.self, Paths.self, HeadTail.self, OwnWrites.self, CachedErrors.self,
-            CacheBeforeAuth.self, CrossOrigin.self, Preflight.self, AdminPage.self, Compression.self,
+            CacheBeforeAuth.self, QueryOrder.self, CrossOrigin.self, Preflight.self, AdminPage.self,
+            Compression.self,
             EventCompression.self, BodyLimit.self, LongPoll.self, EventBuffering.self, LongPollTime.self,
             EventStreamTime.self,
         ]

@@ -1,3 +1,4 @@
+import Glibc
 import StreamClient
 import StreamProtocol
 import Supervision
@@ -76,6 +77,9 @@ struct Report {
             }
         }
         for check in SiteChecks.all where !isInterrupted {
+            if check == LongPollTime.self, site.waiting != nil, isatty(STDERR_FILENO) == 1 {
+                Console.note("waiting for a long-poll to end by itself, half a minute by default …")
+            }
             let may = check.need != .writing || site.mayWrite
             let hasStream = check.need != .reading || site.mayWrite || site.existing != nil
             guard may, hasStream else {

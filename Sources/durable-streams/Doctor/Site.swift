@@ -30,6 +30,8 @@ final class Site {
     var measured: [(name: String, value: JSONValue)] = []
     /// Headers of requests that do not arrive.
     var lostHeaders: [String] = []
+    /// A stream of several pieces with its first offset, once one was made.
+    var longStream: (target: String, start: String)?
     /// Whether the server gets no queries.
     var isQueryLost = false
     /// Whether streams can be made.

@@ -29,6 +29,20 @@ enum Permissions: HostCheck {
                     "\(folder)\(name) is open to others (mode \(String(status.mode, radix: 8)))",
                     "chmod \(wanted) \(folder)\(name)"))
         }
+        // The key is in some of nginx's files, too: whoever reads it is the operator to the workers.
+        if let key = Files.text(host.layout.adminKey)?.split(separator: "\n").first {
+            for path in Files.names(in: host.layout.nginxDirectory).map({
+                "\(host.layout.nginxDirectory)/\($0)"
+            }) {
+                guard let status = Files.status(path), status.mode & 0o007 != 0, !isShut,
+                    Files.text(path)?.contains(key) == true
+                else { continue }
+                let wanted = String(status.mode & ~0o007, radix: 8)
+                found.append(
+                    diagnosis(
+                        "\(path) holds the operator's key and is open to others", "chmod \(wanted) \(path)"))
+            }
+        }
         guard let user = host.processes.first(where: { $0.role == .worker })?.user else { return found }
         for name in ["/hot.sqlite", "/secrets.key", "/segments"] {
             guard let status = Files.status(folder + name), status.owner != user else { continue }

@@ -6,9 +6,6 @@ enum CacheBeforeAuth: SiteCheck {
     static let name = "cache-before-auth"
     static let need = SiteNeed.reading
 
-    /// More than a piece of a catch-up read has, unless its setting was raised.
-    private static let piece = (1 << 20) + 4_096
-
     static func examine(_ site: Site) throws(Obstacle) -> [Diagnosis] {
         guard site.isGuarded else { throw .skipped("everybody may read") }
         for target in try targets(site) {
@@ -38,15 +35,8 @@ enum CacheBeforeAuth: SiteCheck {
     private static func targets(_ site: Site) throws(Obstacle) -> [String] {
         guard site.mayWrite else { return [try site.readable("guarded", body: "")] }
         let small = try site.makeStream("guarded", body: "secret")
-        let target = site.target("guarded-long")
-        let text = HTTPField("Content-Type", "text/plain")
-        let start = try site.send("PUT", target, [text], body: .bytes([])).fields["Stream-Next-Offset"]
-        guard let start else { return [small] }
-        for _ in 1...2 {
-            let body = HTTPRequest.Body.bytes([UInt8](repeating: 0x78, count: piece))
-            guard try site.send("POST", target, [text], body: body).status < 300 else { return [small] }
-        }
-        return [small, "\(target)?offset=\(start)"]
+        guard let long = try LongStream.piece(site) else { return [small] }
+        return [small, long.target + "?offset=" + long.start]
     }
 
     private static func strangers(_ site: Site) -> [(Site.Identity, String)] {

@@ -21,6 +21,7 @@ enum EventCompression: SiteCheck {
             guard case .failed(let failure) = error, failure.kind == .timeout else { throw error }
             throw .skipped("no event stream began")
         }
+        if found?.status == 429 { throw .skipped(EventWatch.tooMany) }
         guard let encoding = found?.fields["Content-Encoding"], encoding != "identity" else { return [] }
         return [
             Diagnosis(

@@ -12,6 +12,8 @@ enum EventWatch {
         var head: HTTPHead?
     }
 
+    /// Why a live read is not looked at.
+    static let tooMany = "there are as many live readers as the server allows"
     /// Seconds that an event may take before it counts as held back.
     static let patience = 2.5
     /// Seconds after which the append is made: the reader waits by then.
@@ -51,6 +53,7 @@ enum EventWatch {
                 throw error
             }
         }
+        if outcome.head?.status == 429 { throw .skipped(EventWatch.tooMany) }
         guard arrived > 0 else { return outcome }
         // The event may overtake the answer to the append.
         let from = answered.load(ordering: .sequentiallyConsistent)

@@ -6,7 +6,7 @@ import StreamStore
 final class WaitingReads {
     /// How a read ended.
     enum Ending: Sendable {
-        case status(Int, hasOffset: Bool)
+        case status(Int)
         case kept
         case lost
         case endless
@@ -62,7 +62,7 @@ final class WaitingReads {
         do throws(Obstacle) {
             let answer = try Caller(recipe).send("GET", url, [], timeLimit: limit, callbacks: watch)
             if answer.isCut || isEventStream && answer.status == 200 { return .kept }
-            return .status(answer.status, hasOffset: answer.fields["Stream-Next-Offset"] != nil)
+            return .status(answer.status)
         } catch {
             switch error {
             case .failed(let failure): return failure.kind == .timeout ? .endless : .lost
@@ -84,10 +84,11 @@ enum LongPollTime: SiteCheck {
         let what: String
         switch ending {
         // Without its header another check complains.
-        case .status(let status, _) where status == 204 || status == 200:
+        case .status(let status) where status == 204 || status == 200:
             site.measured.append(("long_poll_seconds", .number(Int64(seconds.rounded()))))
             return []
-        case .status(let status, _): what = "is answered \(status)"
+        case .status(429): throw .skipped(EventWatch.tooMany)
+        case .status(let status): what = "is answered \(status)"
         case .lost: what = "is cut off"
         case .endless: throw .skipped("a long-poll had no end after \(Int(WaitingReads.limit)) s")
         case .kept, .interrupted: return []
@@ -120,6 +121,7 @@ enum EventStreamTime: SiteCheck {
         switch ending {
         case .kept, .interrupted: return []
         case .endless: throw .skipped("no sign of life came within \(Int(WaitingReads.limit)) s")
+        case .status(429): throw .skipped(EventWatch.tooMany)
         case .lost, .status:
             return [
                 Diagnosis(

@@ -131,6 +131,10 @@ def test_single_sign_on(served: Stack) -> None:
             for path in ("/admin/", "/admin/api/overview", "/%61dmin/", "//admin/"):
                 assert status(origin + path, "--path-as-is", "-u", f"admin:{password(served)}") in (403, 404), path
             assert status(origin + "/v1/stream/a", *signed) == 404
+            # What the page changes; pages of others change nothing.
+            make = ("-X", "PUT", "-H", "Content-Type: text/plain", "-H", "X-DS-Admin: 1", "-H", "Host: streams-admin.example.com")
+            for own, expected in (("https://streams-admin.example.com", 201), ("https://evil.example.com", 403), ("https://evil.example.com, x", 403)):
+                assert status(origin + "/admin/v1/stream/made", *signed, *make, "-H", f"Origin: {own}") == expected, own
     finally:
         service.shutdown()
         service.server_close()

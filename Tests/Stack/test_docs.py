@@ -63,6 +63,8 @@ def test_commands(name: str, fresh_stack, tmp_path: Path) -> None:
         "/backup/streams": f"{tmp_path}/backup",
         "/tmp/streams-nginx": f"{tmp_path}/nginx",
         ORIGIN: f"http://127.0.0.1:{stack.port}",
+        ".build/release/durable-streams": "durable-streams",
+        "--data-dir data": f"--data-dir {stack.data_dir}",
     }
 
     def placed(text: str) -> str:

@@ -137,4 +137,16 @@ import Testing
         }
         #expect(taken > 500 && taken < 5_000)
     }
+
+    @Test(
+        arguments: [
+            (#"{"a":[]}"#, []), (#"{"a": [ "x" , "\u00e9\"" ] }"#, ["x", "é\""]),
+            (#"{"b":["n"],"a":["y"]}"#, ["y"]),
+            (#"{"a":[1]}"#, nil), (#"{"a":["x",null]}"#, nil), (#"{"a":[["x"]]}"#, nil),
+            (#"{"a":{"b":"x"}}"#, nil),
+            (#"{"a":"x"}"#, nil), (#"{"b":[]}"#, nil),
+        ] as [(String, [String]?)])
+    func arraysOfStrings(text: String, strings: [String]?) throws {
+        #expect(try JSONMembers(Array(text.utf8), keepsNested: true).strings("a") == strings)
+    }
 }

@@ -10,7 +10,7 @@ extension AdminInterface {
         let processes = snapshot?.processes() ?? []
         let started =
             processes.first { $0.role == .supervisor }?.startedAt ?? processes.map(\.startedAt).min()
-        let rates = rates.measure(snapshot, now: now)
+        let rates = rates.measure(snapshot, now: now) ?? lastRates(now)
         return AdminAnswer.document(
             .object([
                 ("version", .string(options.version)), ("auth", .string(options.auth)),
@@ -30,6 +30,15 @@ extension AdminInterface {
                     ])
                 ), ("live", live(snapshot)), ("cache", cache(snapshot)),
             ]))
+    }
+
+    /// Those of the last step that was kept.
+    private func lastRates(_ now: Int64) -> RateMeter.Rates? {
+        guard let step = History.latest(path: options.history, now: now) else { return nil }
+        func value(_ series: History.Series) -> Double { step[series.rawValue] ?? 0 }
+        return RateMeter.Rates(
+            appends: value(.appends), bytes: value(.appendBytes), reads: value(.reads), errors: value(.errors)
+        )
     }
 
     private func live(_ snapshot: TelemetrySnapshot?) -> JSON {

@@ -296,8 +296,16 @@ def test_figures(admin: Admin) -> None:
     for range, step in (("hour", 10), ("day", 300)):
         history = admin.get(f"history?range={range}")
         assert history["range"] == range and history["step_seconds"] == step and len({len(one) for one in history["series"].values()}) == 1
+        assert len(history["series"]["live_readers"]) == 3600 // 10 if range == "hour" else 288
     for query in ("", "?range=week", "?range=hour&range=day"):
         check_refused(admin.api("GET", f"history{query}"), 400, "RANGE_INVALID")
+
+
+def test_metrics(admin: Admin) -> None:
+    answer = check_private(admin.send("GET", "/metrics"))
+    assert answer.status == 200 and answer.get("Content-Type") == "text/plain; version=0.0.4; charset=utf-8", answer.describe()
+    assert b"appends_total" in answer.body and not check_private(admin.send("HEAD", "/metrics")).body
+    check_refused(admin.send("POST", "/metrics", OWN), 405, "METHOD_NOT_ALLOWED")
 
 
 def test_processes(admin: Admin) -> None:

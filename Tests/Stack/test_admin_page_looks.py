@@ -11,10 +11,12 @@ from collections.abc import Iterator
 import pytest
 
 from admin_page import GONE, Admin
+from browser import PATIENCE
 from browser_page import Page
 from client import Client, unique
+from hooks import Hooks
 from page_checks import FAINT, INK, NAMELESS
-from stack import Stack
+from stack import Stack, remove_tree, temporary_root
 
 SERIES = ["appends_per_second", "append_bytes_per_second", "reads_per_second", "errors_per_second", "live_readers",
           "cache_hit_rate", "disk_used_bytes", "append_p99_milliseconds"]  # fmt: skip
@@ -187,6 +189,38 @@ def test_charts(admin, stack: Stack) -> None:
     page.press("ArrowLeft")
     assert len({now, first, page.run(value)}) == 3
     person.stayed()
+
+
+def test_charts_survive_a_restart(admin, fresh_stack) -> None:
+    """What was measured is drawn, and is drawn still by a server that was started anew."""
+    root = temporary_root()
+    hooks = Hooks(root)
+    stack: Stack = fresh_stack(**hooks.settings)
+    history = stack.data_dir / "history"
+    client = Client(stack)
+    client.create("busy", "application/json")
+    for number in range(4):
+        before = history.read_bytes() if history.exists() else b""
+        client.append("busy", "application/json", json.dumps(list(range(50))))
+        deadline = time.monotonic() + PATIENCE
+        # The clock goes on until another step was kept.
+        while not history.exists() or history.read_bytes() == before:
+            assert time.monotonic() < deadline, f"step {number} was not kept"
+            hooks.advance(5)
+            time.sleep(0.3)
+    client.close()
+    stack.stop()
+    stack.start()
+    page = admin(stack).page
+    summary = "document.querySelector('[data-series=disk_used_bytes] .chart-summary').innerText"
+    page.wait(f"{summary}.startsWith('Now ')")
+    assert "iB" in page.run(summary)
+    assert dict(page.run(INK))["disk_used_bytes"] > 0.001
+    busy = page.run("document.querySelector('[data-series=appends_per_second] .chart-summary').innerText")
+    assert busy.startswith("Now ") and "highest 0/s" not in busy, busy
+    page.screenshot("charts-after-restart", whole=True)
+    stack.stop()
+    remove_tree(root)
 
 
 def test_figures_follow(admin, stack: Stack, http: Client) -> None:

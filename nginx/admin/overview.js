@@ -31,7 +31,7 @@ function tiles(seen) {
   const level = full ? "bad" : near ? "warn" : "";
   return [
     tile("Streams", short(seen.streams), "",
-      seen.streams === null ? "not counted yet" : `in ${plural(seen.projects, "project")}`,
+      seen.streams === null ? "not counted yet" : plural(seen.projects, "registered project"),
         { exact: count(seen.streams) }),
     tile("Appends", rate(rates.appends_per_second), "/s", `${short(seen.messages_appended)} messages in all`),
     tile("Written", bytes(rates.append_bytes_per_second), "/s",

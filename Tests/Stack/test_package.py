@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -94,6 +95,7 @@ def test_life_of_a_package(house: House) -> None:
         house.machine.boot()
         starts(house)
         serves(house)
+        keeps_the_administration(house)
         survives_kills(house)
         upgrades(house, package)
         refuses_newer_data(house, package)
@@ -191,6 +193,20 @@ def serves(house: House) -> None:
     assert house.ask("PUT", "/v1/shop/stream/big", content, Content_Type="text/plain", Stream_Closed="true")[0] == 201
     house.wait_for(lambda: any(path.is_file() for path in house.file(f"{DATA}/segments").rglob("*")), "no segment is written")
     assert house.ask("GET", "/v1/shop/stream/big")[:2] == (200, content)
+
+
+def keeps_the_administration(house: House) -> None:
+    """For this machine and who has the password alone."""
+    password = house.file(f"{DATA}/admin-password").read_text().strip()
+    basic = "Basic " + base64.b64encode(f"admin:{password}".encode()).decode()
+    assert house.ask("GET", "/admin/")[0] == 401
+    status, page, _ = house.ask("GET", "/admin/", Authorization=basic)
+    assert status == 200 and b"<html" in page
+    assert house.ask("GET", "/admin/vendor/dygraph.min.js", Authorization=basic)[0] == 200
+    assert json.loads(house.ask("GET", "/admin/api/overview", Authorization=basic)[1])["ready"] is True
+    house.machine.run("ip", "address", "add", "192.0.2.1/32", "dev", "lo")
+    assert house.ask("GET", "/admin/", host="192.0.2.1", Authorization=basic)[0] == 403
+    assert house.ask("GET", "/readyz", host="192.0.2.1")[0] == 200
 
 
 def wait_for_line(events: http.client.HTTPResponse, wanted: bytes) -> None:

@@ -2,14 +2,14 @@ import Glibc
 
 /// Small looks at files; nil or nothing where that is not possible.
 enum Files {
-    /// What a file holds, up to 1 MiB.
+    /// What a file holds, up to 16 MiB.
     static func text(_ path: String) -> String? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
         var content: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65_536)
-        while content.count < 1 << 20 {
+        while content.count < 16 << 20 {
             let count = read(descriptor, &buffer, buffer.count)
             guard count > 0 else { break }
             content += buffer[..<count]

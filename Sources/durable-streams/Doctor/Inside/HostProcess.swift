@@ -60,6 +60,19 @@ struct HostProcess {
     /// Whether its program was replaced since it started.
     var isOutdated: Bool { Files.link(folder + "/exe")?.hasSuffix(" (deleted)") == true }
 
+    /// The paths of the sockets that it takes connections from.
+    var listeningPaths: [String] {
+        let own = Set(Files.names(in: folder + "/fd").compactMap { Files.link("\(folder)/fd/\($0)") })
+        // Those of a service with a network of its own, and those that systemd has opened for it.
+        let tables = ["\(folder)/net/unix", "/proc/net/unix"].compactMap(Files.text)
+        return tables.joined(separator: "\n").split(separator: "\n").compactMap { line -> String? in
+            // Number, references, protocol, flags, type, state, inode, path (proc(5)); 10000: it listens.
+            let fields = line.split(separator: " ", maxSplits: 7, omittingEmptySubsequences: true)
+            guard fields.count == 8, fields[3] == "00010000", fields[7].hasPrefix("/") else { return nil }
+            return own.contains("socket:[\(fields[6])]") ? String(fields[7]) : nil
+        }
+    }
+
     /// How many files it has open.
     var openDescriptors: Int { Files.names(in: folder + "/fd").count }
 

@@ -68,7 +68,11 @@ enum Sockets: HostCheck {
     static func examine(_ host: Host) throws(Obstacle) -> [Diagnosis] {
         guard !host.processes.isEmpty else { throw .skipped("no process runs") }
         var found: [Diagnosis] = []
-        for path in [host.layout.workerSocket, host.layout.liveSocket, host.layout.wakeSocket] {
+        // Those that systemd opens are elsewhere.
+        var paths = host.processes.filter { $0.role == .worker || $0.role == .live }.flatMap(\.listeningPaths)
+        paths =
+            paths.isEmpty ? [host.layout.workerSocket, host.layout.liveSocket] : Array(Set(paths)).sorted()
+        for path in paths {
             guard let status = Files.status(path) else {
                 found.append(diagnosis("\(path) is missing", "durable-streams status; restart the server"))
                 continue

@@ -80,7 +80,8 @@ static inline int64_t *ds_map_numbers(const char *path, size_t count) {
     /* Written rather than left a hole: on a full disk the first store into a hole would be a SIGBUS. */
     int64_t zero = 0;
     off_t size = (off_t)(count * sizeof zero), end = lseek(fd, 0, SEEK_END);
-    while (end >= 0 && end < size) end = pwrite(fd, &zero, sizeof zero, end) == sizeof zero ? end + (off_t)sizeof zero : -1;
+    while (end >= 0 && end < size)
+        end = pwrite(fd, &zero, sizeof zero, end) == sizeof zero ? end + (off_t)sizeof zero : -1;
     if (end >= size) mapped = mmap(0, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
     return mapped == MAP_FAILED ? 0 : (int64_t *)mapped;
@@ -159,7 +160,8 @@ static inline int ds_receive_descriptor(int socket) {
     if (got < 0) return -1;
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     int fd = -1;
-    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS) memcpy(&fd, CMSG_DATA(header), sizeof fd);
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
+        memcpy(&fd, CMSG_DATA(header), sizeof fd);
     if (fd < 0) errno = EMFILE;
     return fd;
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import pty
 import signal
@@ -108,6 +109,28 @@ def test_another_address(fresh_stack, folder) -> None:
     reload(stack)
     stack.port = port
     stack.wait_ready()
+
+
+def admin_status(stack, password: str) -> int:
+    with closing(Client(stack)) as http:
+        credentials = base64.b64encode(f"admin:{password}".encode()).decode()
+        return http.request("GET", "/admin/api/overview", [("Authorization", f"Basic {credentials}")]).status
+
+
+def test_another_password_and_no_admin(configured) -> None:
+    stack, write = configured
+    file = stack.data_dir / "admin-password"
+    old, new = file.read_text().strip(), "a-password-of-my-own-1"
+    assert admin_status(stack, old) == 200
+    file.write_text(new + "\n")
+    reload(stack)
+    assert (admin_status(stack, old), admin_status(stack, new)) == (401, 200)
+    key = (stack.data_dir / "admin.key").read_text().strip()
+    write(admin="false")
+    reload(stack)
+    wait_until(stack, lambda: admin_status(stack, new) == 404, "nginx has read its new files")
+    holders = [path.name for path in (stack.data_dir / "nginx").glob("*.conf") if key in path.read_text()]
+    assert not holders, "nginx's files hold the key still"
 
 
 @pytest.mark.parametrize(

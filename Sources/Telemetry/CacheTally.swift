@@ -10,8 +10,20 @@ public final class CacheTally {
     private let descriptor: Int32
     private var buffer = [UInt8](repeating: 0, count: 64 << 10)
 
-    /// Opens the file, making it so that it belongs to this user; -1 inside when that fails.
-    public init(path: String) { descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640) }
+    /// Opens the file, or makes it; without one nothing is counted.
+    ///
+    /// nginx's master gives its log files to the user of its workers when it opens them anew (SIGUSR1, as logrotate has it
+    /// done), so the group that it shares with this server may write too. What can't be opened all the same is put out of
+    /// the way: nginx comes to the new file with its next reload.
+    public init(path: String) {
+        var opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o660)
+        if opened < 0, errno == EACCES || errno == EPERM || errno == ELOOP, unlink(path) == 0 {
+            opened = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o660)
+        }
+        descriptor = opened
+        // Only for its owner, who then has made it; whatever the umask.
+        if descriptor >= 0 { fchmod(descriptor, 0o660) }
+    }
 
     deinit { if descriptor >= 0 { close(descriptor) } }
 

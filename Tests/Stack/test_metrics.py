@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from access import command_json
+from admin import Admin
 from client import Client, at, expect
 from commands import run
 from metrics import PREFIX, Metrics, wait_for
@@ -167,6 +169,38 @@ def test_counters_survive_a_kill(counted: Stack, client: Client) -> None:
     for role in ("supervisor", "worker", "live", "nginx"):
         assert found.all("process_resident_memory_bytes", role=role) > 1 << 20, role
         assert found.all("process_open_descriptors", role=role) > 3, role
+
+
+def test_the_route_gives_what_the_command_gives(counted: Stack, client: Client) -> None:
+    """/admin/metrics, by the version of the format that Prometheus asks for; its own requests are counted too."""
+    client.create("a", "text/plain", b"x")
+    admin = Admin(counted)
+    answer = expect(admin.send("GET", "/metrics"), 200)
+    assert answer.get("Content-Type") == "text/plain; version=0.0.4; charset=utf-8"
+    assert answer.get("Cache-Control") == "no-store"
+    by_route, by_command = Metrics(answer.body.decode()), Metrics.of(counted)
+    admin.close()
+    assert exposed(by_route.text) == exposed(by_command.text)
+    assert by_route("appends_total") == by_command("appends_total") == 1
+    assert by_command("requests_total", operation="admin", status="2xx") == 1
+    assert "project_" not in by_route.text
+
+
+def test_projects_are_labels_when_asked_for(fresh_stack) -> None:
+    """Each registered one, with what it takes; streams are never named."""
+    stack = fresh_stack(DS_METRICS_PROJECT_LABELS="true")
+    command_json(stack, "create-project", "shop")
+    client, admin = Client(stack), Admin(stack)
+    try:
+        expect(client.request("PUT", "/v1/shop/stream/secret-name", TEXT, b"12345"), 201)
+        text = expect(admin.send("GET", "/metrics"), 200).body.decode()
+    finally:
+        client.close()
+        admin.close()
+    found = Metrics(text)
+    assert found("project_streams", project="shop") == 1
+    assert found("project_bytes", project="shop") == 5
+    assert "secret-name" not in text
 
 
 def test_a_useless_file_of_counters_is_made_anew(fresh_stack) -> None:

@@ -215,4 +215,18 @@ import Testing
                 == [1, 1, 1, 1, 1])
         #expect(folder.read("tally").isEmpty)
     }
+
+    /// What is in its place is put out of the way, never followed: nginx writes there as root.
+    @Test func aLinkIsNotFollowed() throws {
+        let folder = try TemporaryFolder()
+        folder.write("history", Array("H\n".utf8))
+        symlink(folder.path + "/history", folder.path + "/tally")
+        let telemetry = Telemetry()
+        CacheTally(path: folder.path + "/tally").collect(into: telemetry)
+        #expect(telemetry.snapshot()[.cacheHits] == 0)
+        #expect(folder.read("history") == Array("H\n".utf8))
+        var status = stat()
+        #expect(lstat(folder.path + "/tally", &status) == 0 && status.st_mode & S_IFMT == S_IFREG)
+        #expect(status.st_mode & 0o777 == 0o660)
+    }
 }

@@ -12,9 +12,12 @@ from pathlib import Path
 import pytest
 
 from access import Project
+from admin import password
+from client import Client
 from stack import REPOSITORY, Stack
 
 REFERENCE = REPOSITORY / "docs/openapi.yaml"
+ADMIN_REFERENCE = REPOSITORY / "docs/openapi-admin.yaml"
 QUICK = {"DS_SSE_LIFETIME": 0.3, "DS_LONG_POLL_TIMEOUT": 0.1}
 # Not asked: that whatever fits the schema is accepted. Headers that exclude one another, and offsets of other streams,
 # fit it and are refused.
@@ -56,6 +59,15 @@ def test_a_server_that_asks_for_tokens_does_too(fresh_stack: Callable[..., Stack
     assert "Authentication failed" not in printed, printed[-2000:]
     # Without one everything but preflights and probes is refused, in the way that the reference says.
     assert "Authentication failed: 6 operations" in conform(stack, tmp_path, examples=3)
+
+
+def test_the_administrators_interface_does_too(fresh_stack: Callable[..., Stack], tmp_path: Path) -> None:
+    stack = fresh_stack(**QUICK)
+    Client(stack).create("orders", "text/plain", "hello")
+    printed = conform(
+        stack, tmp_path, "--auth", f"admin:{password(stack)}", "-H", "X-DS-Admin: 1", "--phases", "examples,coverage",
+        reference=ADMIN_REFERENCE)
+    assert re.search(r"Tested: +15", printed), printed[-2000:]
 
 
 def codes_of_the_server() -> set[str]:

@@ -25,6 +25,9 @@
 #define F_OFD_SETLK 37
 #define F_OFD_SETLKW 38
 #endif
+#ifndef F_OFD_GETLK
+#define F_OFD_GETLK 36
+#endif
 static inline int ds_lock_range(int fd, short type, int wait, int64_t start, int64_t length) {
     struct flock l = {0};
     l.l_type = type;
@@ -34,6 +37,14 @@ static inline int ds_lock_range(int fd, short type, int wait, int64_t start, int
     return fcntl(fd, wait ? F_OFD_SETLKW : F_OFD_SETLK, &l);
 }
 static inline int ds_lock(int fd, short type, int wait) { return ds_lock_range(fd, type, wait, 0, 0); }
+
+/* Whether somebody else holds a lock of the file; takes none itself. */
+static inline int ds_is_locked(int fd) {
+    struct flock l = {0};
+    l.l_type = F_WRLCK;
+    l.l_whence = SEEK_SET;
+    return fcntl(fd, F_OFD_GETLK, &l) == 0 && l.l_type != F_UNLCK;
+}
 
 /* The kernel sends SIG when the thread that started this process ends: no child outlives the
    supervisor, even one that was killed. */

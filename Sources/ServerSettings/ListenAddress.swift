@@ -32,6 +32,14 @@ public struct ListenAddress: Sendable, Equatable, CustomStringConvertible {
         self.port = port
     }
 
+    /// What stands in a field before it gets its value.
+    static let neutral = ListenAddress(host: "127.0.0.1", port: 1)
+
+    private init(host: String, port: Int) {
+        self.host = host
+        self.port = port
+    }
+
     /// True for an IPv6 address.
     public var isIPv6: Bool { host.contains(":") }
 

@@ -24,14 +24,17 @@ struct SettingSource {
         throw .malformed(key: key.name, value: "a list", origin: origin(key), accepted: key.accepted)
     }
 
-    /// The `DS_*` variables.
-    ///
-    /// - Throws: `unknown` for a `DS_*` variable that is not in the table.
-    static func environment(_ variables: [String: String]) throws(SettingsError) -> SettingSource {
+    /// The `DS_*` variables; one that is not in the table is a problem.
+    static func environment(
+        _ variables: [String: String], _ problems: inout [SettingsError]
+    ) -> SettingSource {
         let known = SettingKey.all.map(\.environmentName) + [SettingKey.configEnvironmentName]
-        let ours = variables.filter { $0.key.hasPrefix("DS_") }
+        let ours = variables.filter {
+            $0.key.hasPrefix("DS_") && !SettingKey.clientEnvironmentNames.contains($0.key)
+        }
         for name in ours.keys.sorted() where !known.contains(name) {
-            throw .unknown(name: name, value: ours[name] ?? "", origin: "the environment", known: known)
+            problems.append(
+                .unknown(name: name, value: ours[name] ?? "", origin: "the environment", known: known))
         }
         return SettingSource(
             snapshot: EnvironmentVariablesProvider(environmentVariables: ours).snapshot(),

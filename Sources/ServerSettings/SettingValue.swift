@@ -2,6 +2,10 @@
 struct SettingValue: Sendable {
     /// What `set` accepts, to complete the sentence "give …".
     let accepted: String
+    /// What of it belongs behind a unit: `1 to 64`; nil where a unit says it all.
+    let range: String?
+    /// The words that `set` accepts, where they are few.
+    let choices: [String]
     /// Stores the parsed text; false when the text is not accepted.
     let set: @Sendable (inout Settings, String) -> Bool
     /// The text that `set` would parse to the field's value; empty for an optional field without a value.
@@ -10,10 +14,12 @@ struct SettingValue: Sendable {
     typealias Field<Value> = any WritableKeyPath<Settings, Value> & Sendable
 
     private init<Value>(
-        _ field: Field<Value>, accepted: String,
+        _ field: Field<Value>, accepted: String, range: String? = nil, choices: [String] = [],
         parse: @escaping @Sendable (String) -> Value?, format: @escaping @Sendable (Value) -> String
     ) {
         self.accepted = accepted
+        self.range = range
+        self.choices = choices
         set = { settings, text in
             guard let value = parse(text) else { return false }
             settings[keyPath: field] = value
@@ -30,13 +36,14 @@ struct SettingValue: Sendable {
     static func integer(_ field: Field<Int>, _ range: ClosedRange<Int>) -> SettingValue {
         SettingValue(
             field, accepted: "a whole number from \(range.lowerBound) to \(range.upperBound)",
+            range: "\(range.lowerBound) to \(range.upperBound)",
             parse: { WholeNumber.parse($0).flatMap { range.contains($0) ? $0 : nil } }, format: { "\($0)" })
     }
 
     static func seconds(_ field: Field<Double>, _ range: ClosedRange<Double>) -> SettingValue {
         let (low, high) = (Seconds.format(range.lowerBound), Seconds.format(range.upperBound))
         return SettingValue(
-            field, accepted: "seconds from \(low) to \(high), such as 30 or 0.5",
+            field, accepted: "seconds from \(low) to \(high), such as 30 or 0.5", range: "\(low) to \(high)",
             parse: { Seconds.parse($0).flatMap { range.contains($0) ? $0 : nil } },
             format: { Seconds.format($0) })
     }
@@ -45,6 +52,7 @@ struct SettingValue: Sendable {
         let (low, high) = (ByteSize.format(range.lowerBound), ByteSize.format(range.upperBound))
         return SettingValue(
             field, accepted: "bytes from \(low) to \(high), such as 1048576, 512KiB, 16MiB or 1GiB",
+            range: "\(low) to \(high)",
             parse: { ByteSize.parse($0).flatMap { range.contains($0) ? $0 : nil } },
             format: { ByteSize.format($0) })
     }
@@ -63,12 +71,15 @@ struct SettingValue: Sendable {
     static func authMode(_ field: Field<AuthMode>) -> SettingValue {
         SettingValue(
             field, accepted: "one of " + AuthMode.allCases.map(\.rawValue).joined(separator: ", "),
+            range: "one of " + AuthMode.allCases.map(\.rawValue).joined(separator: ", "),
+            choices: AuthMode.allCases.map(\.rawValue),
             parse: { AuthMode(rawValue: $0) }, format: { $0.rawValue })
     }
 
     static func flag(_ field: Field<Bool>) -> SettingValue {
         SettingValue(
-            field, accepted: "true or false", parse: { $0 == "true" ? true : $0 == "false" ? false : nil },
+            field, accepted: "true or false", choices: ["true", "false"],
+            parse: { $0 == "true" ? true : $0 == "false" ? false : nil },
             format: { "\($0)" })
     }
 
@@ -91,6 +102,8 @@ struct SettingValue: Sendable {
     static func logLevel(_ field: Field<LogLevel>) -> SettingValue {
         SettingValue(
             field, accepted: "one of " + LogLevel.allCases.map(\.rawValue).joined(separator: ", "),
+            range: "one of " + LogLevel.allCases.map(\.rawValue).joined(separator: ", "),
+            choices: LogLevel.allCases.map(\.rawValue),
             parse: { LogLevel(rawValue: $0) }, format: { $0.rawValue })
     }
 

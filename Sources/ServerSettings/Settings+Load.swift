@@ -10,29 +10,42 @@ extension Settings {
     public static func load(
         arguments: [String], environment: [String: String]
     ) throws(SettingsError) -> Settings {
-        let flags = try SettingFlags(arguments)
-        var sources = [SettingSource.flags(flags), try SettingSource.environment(environment)]
+        let report = report(arguments: arguments, environment: environment)
+        if let first = report.problems.first { throw first }
+        return report.settings
+    }
+
+    /// What ``load(arguments:environment:)`` would find, to its end.
+    ///
+    /// - Returns: the settings, in which a value that is not accepted counts as not given, and everything that is
+    ///   wrong: none of it when they can be used.
+    public static func report(
+        arguments: [String], environment: [String: String]
+    ) -> (settings: Settings, problems: [SettingsError]) {
+        var problems: [SettingsError] = []
+        let flags = SettingFlags(arguments, &problems)
+        var sources = [SettingSource.flags(flags), .environment(environment, &problems)]
         if let path = flags.config {
-            sources.append(try SettingsFile.source(path: path, origin: "flag \(SettingKey.configFlag)"))
+            sources += SettingsFile.source(path: path, origin: "flag \(SettingKey.configFlag)", &problems)
         } else if let path = environment[SettingKey.configEnvironmentName], !path.isEmpty {
-            sources.append(
-                try SettingsFile.source(
-                    path: path, origin: "environment variable \(SettingKey.configEnvironmentName)"))
+            sources += SettingsFile.source(
+                path: path, origin: "environment variable \(SettingKey.configEnvironmentName)", &problems)
         }
-        return try resolved(from: sources)
+        return (resolved(from: sources, &problems), problems)
     }
 
     /// - Parameter sources: strongest first.
-    static func resolved(from sources: [SettingSource]) throws(SettingsError) -> Settings {
-        guard let listen = ListenAddress("127.0.0.1:1") else {
-            throw .badArgument(argument: "127.0.0.1:1", reason: "the neutral address does not parse")
-        }
-        var settings = Settings(neutralListen: listen)
+    static func resolved(from sources: [SettingSource], _ problems: inout [SettingsError]) -> Settings {
+        var settings = Settings(neutralListen: .neutral)
         for key in SettingKey.all {
-            try key.apply(key.defaultText, origin: "the built-in default", to: &settings)
+            key.apply(key.defaultText, origin: "the built-in default", to: &settings, &problems)
             for source in sources.reversed() {
-                guard let text = try source.text(for: key) else { continue }
-                try key.apply(text, origin: source.origin(key), to: &settings)
+                do throws(SettingsError) {
+                    guard let text = try source.text(for: key) else { continue }
+                    key.apply(text, origin: source.origin(key), to: &settings, &problems)
+                } catch {
+                    problems.append(error)
+                }
             }
         }
         return settings
@@ -41,10 +54,9 @@ extension Settings {
 
 extension SettingKey {
     fileprivate func apply(
-        _ text: String, origin: String, to settings: inout Settings
-    ) throws(SettingsError) {
-        guard value.set(&settings, text) else {
-            throw .malformed(key: name, value: text, origin: origin, accepted: accepted)
-        }
+        _ text: String, origin: String, to settings: inout Settings, _ problems: inout [SettingsError]
+    ) {
+        guard !value.set(&settings, text) else { return }
+        problems.append(.malformed(key: name, value: text, origin: origin, accepted: accepted))
     }
 }

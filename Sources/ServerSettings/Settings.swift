@@ -73,7 +73,10 @@ public struct Settings: Sendable, Equatable {
     ///
     /// - Throws: ``SettingsError`` when a default of the table is malformed, which a test rules out.
     public static func defaults() throws(SettingsError) -> Settings {
-        try Settings.resolved(from: [])
+        var problems: [SettingsError] = []
+        let settings = Settings.resolved(from: [], &problems)
+        if let first = problems.first { throw first }
+        return settings
     }
 
     /// Starts with neutral values; `resolved(from:)` gives every field its value from the table or a source.

@@ -16,6 +16,12 @@ public enum SettingsError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The exit status of a process that can't load its settings: `EX_CONFIG` of sysexits.h.
     public static let exitStatus: Int32 = 78
 
+    /// Whether a file or the environment names something that is no setting.
+    public var isUnknownName: Bool {
+        if case .unknown(let name, _, _, _) = self { return !name.hasPrefix("-") }
+        return false
+    }
+
     /// One line, without a line break.
     public var description: String {
         switch self {
@@ -34,12 +40,17 @@ public enum SettingsError: Error, Equatable, Sendable, CustomStringConvertible {
 
     /// Line breaks and other control characters are escaped, so that an error stays one line.
     private func quoted(_ text: String) -> String {
-        text.debugDescription
+        text.count > Self.longestQuote
+            ? String(text.prefix(Self.longestQuote)).debugDescription + "…" : text.debugDescription
     }
 
+    private static let longestQuote = 200
+    private static let longestReason = 600
+
     private func oneLine(_ text: String) -> String {
-        text.split(whereSeparator: \.isNewline)
+        let line = text.split(whereSeparator: \.isNewline)
             .map { line in line.drop { $0 == " " } }
             .joined(separator: " ")
+        return line.count > Self.longestReason ? String(line.prefix(Self.longestReason)) + "…" : line
     }
 }

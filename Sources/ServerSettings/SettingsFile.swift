@@ -1,4 +1,5 @@
 import Configuration
+import Glibc
 import Synchronization
 
 /// A YAML file of settings: one mapping with the keys of the table.
@@ -6,31 +7,61 @@ enum SettingsFile {
     /// - Parameters:
     ///   - path: the file, relative to the working directory if not absolute.
     ///   - origin: who named the file, for errors.
-    /// - Throws: `badFile` when it can't be read or parsed, `unknown` for a key that is not in the table.
-    static func source(path: String, origin: String) throws(SettingsError) -> SettingSource {
+    ///   - problems: gets `badFile` when it can't be read or parsed, and `unknown` for each key that is not in the
+    ///     table.
+    /// - Returns: the source, or none when nothing could be taken from the file.
+    static func source(path: String, origin: String, _ problems: inout [SettingsError]) -> [SettingSource] {
         let bytes: [UInt8]
         do throws(SmallFile.Failure) {
-            bytes = try SmallFile.read(path)
+            bytes = try SmallFile.read(path, most: SettingsText.longest)
         } catch {
-            throw .badFile(path: path, origin: origin, reason: error.description)
+            problems.append(.badFile(path: path, origin: origin, reason: error.description))
+            return []
+        }
+        if let reason = SettingsText.objection(to: bytes, isFile: isRegular(path)) {
+            problems.append(.badFile(path: path, origin: origin, reason: reason))
+            return []
         }
         let keys = KeyList()
         let snapshot: any ConfigSnapshot
         do {
             snapshot = try parse(bytes, keys: keys)
         } catch {
-            throw .badFile(path: path, origin: origin, reason: "\(error)")
+            problems.append(.badFile(path: path, origin: origin, reason: "\(error)"))
+            return []
         }
-        let known = SettingKey.all.map(\.name)
-        for name in keys.sorted where !known.contains(name) {
-            let value = try? snapshot.value(forKey: AbsoluteConfigKey([name]), type: .string).value
-            var text = ""
-            if case .string(let found)? = value?.content { text = found }
-            throw .unknown(name: name, value: text, origin: "settings file \(path)", known: known)
+        for name in keys.sorted where !SettingKey.all.contains(where: { $0.name == name }) {
+            problems.append(stranger(name, in: snapshot, path: path))
         }
-        return SettingSource(
-            snapshot: snapshot, providerKey: { AbsoluteConfigKey([$0.name]) },
-            origin: { "key \($0.name) of settings file \(path)" })
+        return [
+            SettingSource(
+                snapshot: snapshot, providerKey: { AbsoluteConfigKey([$0.name]) },
+                origin: { place($0.name, path) })
+        ]
+    }
+
+    private static func place(_ name: String, _ path: String) -> String {
+        "key \(name) of settings file \(path)"
+    }
+
+    /// What is wrong about a key that is not in the table.
+    private static func stranger(
+        _ name: String, in snapshot: any ConfigSnapshot, path: String
+    ) -> SettingsError {
+        if let key = SettingKey.all.first(where: { name.hasPrefix($0.name + ".") }) {
+            return .malformed(
+                key: key.name, value: "a mapping", origin: place(key.name, path), accepted: key.accepted)
+        }
+        let value = try? snapshot.value(forKey: AbsoluteConfigKey([name]), type: .string).value
+        var text = ""
+        if case .string(let found)? = value?.content { text = found }
+        return .unknown(
+            name: name, value: text, origin: "settings file \(path)", known: SettingKey.all.map(\.name))
+    }
+
+    private static func isRegular(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
     }
 
     private static func parse(_ bytes: [UInt8], keys: KeyList) throws -> any ConfigSnapshot {

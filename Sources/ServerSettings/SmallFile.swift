@@ -8,17 +8,20 @@ package enum SmallFile {
         package var description: String { String(cString: strerror(code)) }
     }
 
-    /// All bytes of a regular file.
-    package static func read(_ path: String) throws(Failure) -> [UInt8] {
+    /// All bytes of a file.
+    ///
+    /// - Parameter most: of a longer one so many bytes, and one more.
+    package static func read(_ path: String, most: Int = Int.max - 1) throws(Failure) -> [UInt8] {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw Failure(code: errno) }
         defer { close(descriptor) }
         var result: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 16384)
         while true {
-            let count = Glibc.read(descriptor, &buffer, buffer.count)
+            let count = Glibc.read(descriptor, &buffer, min(buffer.count, most - result.count + 1))
             if count > 0 {
                 result += buffer[..<count]
+                if result.count > most { return result }
             } else if count == 0 {
                 return result
             } else if errno != EINTR {

@@ -67,12 +67,13 @@ public final class ProjectAdministration {
     }
 
     /// Makes sure, before a server starts, that there is a key and that it opens what is stored.
-    public static func checkKey(_ files: StoreFiles) throws(AccessError) {
+    public static func checkKey(_ files: StoreFiles, creates: Bool = true) throws(AccessError) {
         var records: [ProjectRecord] = []
         // A hot log of an earlier version has no projects.
         if access(files.hotLog, F_OK) == 0, let reader = try? RegistryReader(files) {
             records = try AccessError.from { () throws(StoreError) in try reader.load().projects }
         }
+        guard creates || access(files.secretsKey, F_OK) == 0 || !records.isEmpty else { return }
         _ = try key(files, for: records)
     }
 

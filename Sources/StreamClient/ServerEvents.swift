@@ -17,6 +17,9 @@ public struct ServerEventParser: Sendable {
     /// Comment lines so far: what keeps a quiet response open.
     public private(set) var comments = 0
 
+    /// Whether nothing has come at all.
+    public var isUntouched: Bool { isAtStart && line.isEmpty }
+
     private var line: [UInt8] = []
     private var endsWithCarriageReturn = false
     private var type = ""

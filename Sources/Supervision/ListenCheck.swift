@@ -14,6 +14,11 @@ enum ListenCheck {
             usleep(50_000)
             code = bindOnce(address)
         }
+        try judge(code, address)
+    }
+
+    /// - Parameter code: what ``bindOnce(_:)`` returned.
+    static func judge(_ code: Int32, _ address: ListenAddress) throws(SupervisionError) {
         switch code {
         case 0:
             return

@@ -10,11 +10,14 @@ struct DurableStreams: ParsableCommand {
             "Durable Streams for nginx: a self-hosted server for durable, replayable streams over HTTP.",
         version: "durable-streams \(ServerVersion.current)",
         subcommands: [
-            Serve.self, ReloadCommand.self, NginxConfig.self, BackupCommand.self, RestoreCommand.self,
-            VerifyCommand.self, StatusCommand.self,
+            Serve.self, ReloadCommand.self, StatusCommand.self, NginxConfig.self, CheckConfigCommand.self,
+            DefaultConfigCommand.self,
+            BackupCommand.self, RestoreCommand.self, VerifyCommand.self, DoctorCommand.self,
             CreateProjectCommand.self, ProjectsCommand.self, AddSecretCommand.self, RemoveSecretCommand.self,
             TokenCommand.self, CheckTokenCommand.self, StreamsCommand.self, SetCORSCommand.self,
-            SetQuotaCommand.self, RotateReaderKeyCommand.self, DoctorCommand.self, ExecBound.self,
+            SetQuotaCommand.self, RotateReaderKeyCommand.self,
+            InspectCommand.self, CreateCommand.self, AppendCommand.self, ReadCommand.self, CloseCommand.self,
+            DeleteCommand.self, CompletionsCommand.self, ManualCommand.self, ExecBound.self,
             ResumeCheckCommand.self,
         ])
 }

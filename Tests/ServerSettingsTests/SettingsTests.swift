@@ -22,6 +22,8 @@ let repository = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.jo
         let path = repository + "/Config/durable-streams.yaml"
         #expect(try Settings.load(arguments: ["--config", path], environment: [:]) == Settings.defaults())
         let text = String(decoding: try SmallFile.read(path), as: UTF8.self)
+        // When it differs: .build/release/durable-streams default-config > Config/durable-streams.yaml
+        #expect(text == DefaultConfiguration.text)
         let lines = text.split(separator: "\n")
         for key in SettingKey.all {
             let value = key.defaultText.isEmpty ? "\"\"" : key.defaultText
@@ -58,6 +60,50 @@ let repository = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.jo
         let settings = try Settings.load(
             arguments: ["--config=\(file.path)"], environment: ["DS_CONFIG": "/missing.yaml"])
         #expect(settings.workers == 2)
+    }
+
+    @Test func everyProblemIsFound() throws {
+        let file = try TemporaryFile(
+            "workers: 0\nworkerz: 3\nlog_level: [a]\nsse_lifetime: 9\nlisten: {a: 1}\n")
+        let report = Settings.report(
+            arguments: ["--config", file.path, "--port", "80", "--worker-threads", "x", "y", "--data-dir"],
+            environment: ["DS_WORKERS": "many", "DS_WORKER": "1", "DS_URL": "http://x", "DS_TOKEN": "t"])
+        let lines = report.problems.map(\.description)
+        let parts = [
+            "--port", "argument \"y\"", "argument \"--data-dir\"", "DS_WORKER ", "workerz", "key listen of",
+            "key workers of",
+            "variable DS_WORKERS", "flag --worker-threads", "key log_level of",
+        ]
+        #expect(lines.count == parts.count, "\(lines)")
+        for part in parts { #expect(lines.count { $0.contains(part) } == 1, "\(part) in \(lines)") }
+        // What is fine counts.
+        #expect(report.settings.sseLifetime == 9)
+        #expect(report.settings.workers == 1)
+    }
+
+    @Test(arguments: [
+        "", " \n\n", "a: &x b", "workers: *x", "- *x", "{workers: [*a]}", "\tworkers: 1",
+        "workers: 1\n\tx: 2",
+        "workers: \u{0}", "workers: \u{1B}[31m", String(repeating: "[", count: 33),
+        "a: \"[\n\", " + String(repeating: "[", count: 2_000), String(repeating: "- ", count: 40),
+        String(repeating: " ", count: 70) + "a: 1", "# " + String(repeating: "x", count: 1 << 20),
+    ])
+    func textsThatNoParserGets(text: String) throws {
+        let file = try TemporaryFile(text)
+        let error = #expect(throws: SettingsError.self) {
+            try Settings.load(arguments: ["--config", file.path], environment: [:])
+        }
+        guard case .badFile? = error else { return #expect(Bool(false), "\(String(describing: error))") }
+    }
+
+    @Test(arguments: [
+        "# & * [[[[ \t\nworkers: 1 # &x", "public_url: \"\"", "listen: '[::1]:80'", "\u{FEFF}workers: 2",
+        "workers: 1\r\nlog_level: info\r\n", "---\nworkers: 2\n...\n", "{workers: 2, log_level: \"info\"}",
+        "workers:\t3", "data_dir: /a-b/c-d/e",
+    ])
+    func textsThatAreFine(text: String) throws {
+        let file = try TemporaryFile(text)
+        _ = try Settings.load(arguments: ["--config", file.path], environment: [:])
     }
 
     @Test func commentsAloneAreAValidFile() throws {

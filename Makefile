@@ -9,7 +9,7 @@ STACK_WORKERS ?= 2
 SERVER_PACKAGES := nginx libfcgi-dev libsqlite3-dev libssl-dev libxxhash-dev libcurl4-openssl-dev pkg-config libjs-dygraphs
 DEB_PACKAGES := binutils dpkg-dev patchelf
 # For a machine of its own on which the package is tried: debootstrap, lintian, systemd.
-TEST_PACKAGES := python3-venv chromium debootstrap lintian systemd $(DEB_PACKAGES)
+TEST_PACKAGES := python3-venv chromium debootstrap lintian mandoc systemd $(DEB_PACKAGES)
 BENCH_PACKAGES := wrk
 
 .PHONY: help
@@ -62,6 +62,10 @@ format: ## Format the Swift files in place
 lint: ## Check the format, and who imports whom
 	swift format lint --strict --parallel --recursive Sources Tests Package.swift
 	python3 .ci/check-imports.py
+
+.PHONY: man
+man: build ## Write the manual page, durable-streams.1, into .build
+	$(BINARY) man >.build/durable-streams.1
 
 .PHONY: clean
 clean: ## Remove everything that was built; data stays

@@ -48,6 +48,9 @@ public struct ClientError: Error, Equatable, Sendable, CustomStringConvertible {
     init(code: CURLcode, url: String, detail: String) {
         let words = detail.isEmpty ? String(cString: curl_easy_strerror(code)) : detail
         switch code {
+        // What libcurl takes for HTTP/0.9 has no head.
+        case CURLE_UNSUPPORTED_PROTOCOL where detail.contains("HTTP/0.9"):
+            self.init(.malformed, "\(url): what answers there does not speak HTTP")
         case CURLE_URL_MALFORMAT, CURLE_UNSUPPORTED_PROTOCOL:
             self.init(.url, "\(url.debugDescription) is not a URL of http or https")
         case CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_RESOLVE_PROXY:

@@ -29,10 +29,11 @@ public struct ConfigurationCheck {
         _ settings: Settings, environment: [String: String]
     ) -> [Finding] {
         var check = ConfigurationCheck(settings: settings, environment: environment)
-        check.checkAccess()
+        let isDecided = check.checkAccess()
         check.checkPublicURL()
         let isRunning = check.checkDataDirectory()
-        check.checkPrograms()
+        // Without an endpoint to ask, nginx has only more words for the same.
+        if isDecided { check.checkPrograms() }
         check.checkAddress(isRunning: isRunning)
         check.checkDescriptors()
         return check.findings
@@ -48,11 +49,14 @@ public struct ConfigurationCheck {
 
     // MARK: access
 
-    private mutating func checkAccess() {
+    /// - Returns: whether it is clear who may do what.
+    private mutating func checkAccess() -> Bool {
+        var isDecided = true
         do throws(SettingsError) {
             try settings.checkAccess()
         } catch {
             self.error(error.description)
+            isDecided = false
         }
         if settings.auth == .none, !settings.listen.isLoopback, settings.allowOpen {
             warn("allow_open: whoever reaches \(settings.listen) may read and write everything")
@@ -60,6 +64,7 @@ public struct ConfigurationCheck {
         if settings.auth != .delegate, let url = settings.authDelegateURL {
             warn("auth_delegate_url: \(url) is not asked, since auth is \(settings.auth.rawValue)")
         }
+        return isDecided
     }
 
     private mutating func checkPublicURL() {
@@ -137,7 +142,7 @@ public struct ConfigurationCheck {
             let output = try NginxTest.run(nginx, templates, settings, environment: environment)
             for line in output { error("nginx refuses its configuration: \(line)") }
         } catch {
-            self.error(error.status == .unavailable ? "nginx_path: \(error)" : error.description)
+            self.error(error.description)
         }
     }
 

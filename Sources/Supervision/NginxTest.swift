@@ -21,6 +21,9 @@ enum NginxTest {
             templates, executable: nginx, settings: copy,
             account: NginxAccount.choose(dataDirectory: copy.dataDirectory, nginxGroup: nil),
             adminKey: settings.admin ? "none" : nil)
+        let memory = MemoryDirectory(copy.layout)
+        if copy.auth == .projectJWT { try memory.create(group: nil) }
+        defer { memory.remove() }
         let log = folder + "/test.log"
         let child = try ChildProcess.spawn(
             [nginx, "-e", "stderr", "-p", rendered.directory + "/", "-c", Nginx.mainFile, "-t", "-q"],

@@ -3,7 +3,7 @@ import Supervision
 
 /// Standard output of commands whose answer is meant for other programs: unlike the console's, it must not get lost.
 enum Output {
-    /// Writes a text, or ends the process as ``write(_:)-swift.type.method`` of bytes does.
+    /// Writes a text, or ends the process as for bytes.
     static func write(_ text: String) {
         Array(text.utf8).withUnsafeBytes { write($0) }
     }

@@ -128,6 +128,23 @@ def test_tour(fresh_stack) -> None:
         check_answer(step, output)
 
 
+def test_command_line(fresh_stack, tmp_path: Path) -> None:
+    """The commands that are clients print what is shown, in order, on a new server."""
+    stack: Stack = fresh_stack()
+    origin = f"http://127.0.0.1:{stack.port}"
+    script = "".join(blocks(section("From the command line"), "sh")).replace(".build/release/durable-streams", str(BINARY))
+    steps = re.findall(r"((?:^[^#\n].*\n)+)((?:^# .*\n)+)", script, re.MULTILINE)
+    assert len(steps) >= 9
+    script = f"cd {tmp_path}; export DS_URL={origin}; exec 2>&1\n" + "".join(
+        f"{command}printf '\\n%s\\n' '{MARK}'\n" for command, _ in steps
+    )
+    outputs = run(script).replace(origin, ORIGIN).split(f"\n{MARK}\n")
+    for (command, shown), output in zip(steps, outputs):
+        have = output.splitlines()
+        for line in shown.splitlines():
+            assert any(pattern(line[2:]).fullmatch(one) for one in have), f"README.md shows {line!r}, but after\n{command}came\n{output}"
+
+
 def test_backup_commands(fresh_stack, tmp_path: Path) -> None:
     """They do what they print, in order, beside a running server."""
     stack: Stack = fresh_stack()

@@ -71,7 +71,9 @@ indirect enum JSONTree {
             if take("}") { return .object(members) }
             repeat {
                 skipSpace()
-                guard let name = string(), take(":"), let value = value(depth: depth + 1) else { return nil }
+                guard let name = string(), take(":"), let value = self.value(depth: depth + 1) else {
+                    return nil
+                }
                 members[name] = value
             } while take(",")
             return take("}") ? .object(members) : nil
@@ -82,7 +84,7 @@ indirect enum JSONTree {
             guard take("[") else { return nil }
             if take("]") { return .array(elements) }
             repeat {
-                guard let value = value(depth: depth + 1) else { return nil }
+                guard let value = self.value(depth: depth + 1) else { return nil }
                 elements.append(value)
             } while take(",")
             return take("]") ? .array(elements) : nil

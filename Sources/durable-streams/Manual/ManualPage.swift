@@ -3,6 +3,9 @@ import ServerSettings
 /// The manual page durable-streams(1) in the language of man(7), from the description of the commands and the table of
 /// settings.
 struct ManualPage {
+    /// Of the last change of what is not made from tables.
+    private static let date = "2026-11-26"
+
     private let root: JSONTree
 
     /// - Parameter description: what `--experimental-dump-help` prints; nil when it is not understood.
@@ -18,7 +21,7 @@ struct ManualPage {
         let version = DurableStreams.configuration.version
         var lines = [
             ".\\\" Made by `durable-streams man`; do not edit.",
-            ".TH DURABLE\\-STREAMS 1 \"\" \"\(version)\" \"User Commands\"",
+            ".TH DURABLE\\-STREAMS 1 \"\(ManualPage.date)\" \"\(version)\" \"User Commands\"",
             ".SH NAME", "durable\\-streams \\- server and command line for durable streams over HTTP",
             ".SH SYNOPSIS", ".B durable\\-streams", "\\fIcommand\\fR [\\fIoptions\\fR] [\\fIarguments\\fR]",
             ".SH DESCRIPTION", Roff.text(root["abstract"]?.text ?? ""),

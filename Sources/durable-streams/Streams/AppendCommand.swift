@@ -194,7 +194,7 @@ private struct LineSource {
     init(data: String?, file: String?) {
         reader = data == nil ? LineReader(InputFile.open(file)) : nil
         var lines =
-            data.map { $0.utf8.split(separator: 0x0A, omittingEmptySubsequences: false).map(Array.init) }
+            data.map { $0.utf8.split(separator: 0x0A, omittingEmptySubsequences: false).map { Array($0) } }
             ?? []
         for index in lines.indices.dropLast() { lines[index].append(0x0A) }
         if lines.last == [] { lines.removeLast() }

@@ -96,12 +96,9 @@ struct CreateCommand: ParsableCommand {
     func run() {
         var url = server.streamURL(stream)
         if `public` { url = StreamCalls.url(url, "public=true") }
-        let body: HTTPRequest.Body
-        switch (data, file) {
-        case (let data?, _): body = .bytes(Array(data.utf8))
-        case (nil, let file?): body = InputFile.open(file).body
-        case (nil, nil): body = .bytes([])
-        }
+        let input = file.map { InputFile.open($0) }
+        let body = input?.body ?? .bytes(Array((data ?? "").utf8))
+        defer { withExtendedLifetime(input) {} }
         do throws(ClientError) {
             let response = try StreamCalls(server).create(url, fields, body)
             guard response.status == 200 || response.status == 201 else { Command.refused(url, response) }

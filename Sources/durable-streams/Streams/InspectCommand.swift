@@ -24,12 +24,9 @@ struct InspectCommand: ParsableCommand {
     func run() {
         let url = server.streamURL(stream)
         do throws(ClientError) {
-            var response = try StreamCalls(server).head(url)
-            if response.status != 200 {
-                // An answer to HEAD can't say why; a read would be use of the stream.
-                Command.refused(url, response)
-            }
-            response.body = []
+            let response = try StreamCalls(server).head(url)
+            // An answer to HEAD can't say why, but a read would be use of the stream.
+            guard response.status == 200 else { Command.refused(url, response) }
             show(StreamFacts(url: url, response.fields))
         } catch {
             Command.fail(error)

@@ -40,6 +40,6 @@ struct Retry {
 
     /// The seconds of `Retry-After`; dates are not taken.
     static func asked(_ response: HTTPResponse) -> Double? {
-        response.fields["Retry-After"].flatMap(Double.init).map { min(max($0, 0), 60) }
+        response.fields["Retry-After"].flatMap { Double($0) }.map { min(max($0, 0), 60) }
     }
 }

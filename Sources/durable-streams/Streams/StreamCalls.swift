@@ -44,7 +44,7 @@ struct StreamCalls {
     func read(
         _ url: String, _ callbacks: HTTPClient.Callbacks, idleLimit: Double? = nil
     ) throws(ClientError) -> HTTPResponse {
-        var request = request("GET", url)
+        var request = self.request("GET", url)
         if let idleLimit { request.idleLimit = idleLimit }
         return try client.send(request, callbacks)
     }

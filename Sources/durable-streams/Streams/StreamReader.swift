@@ -146,7 +146,7 @@ final class StreamReader {
         var isBase64 = false
         var isStream = false
         var failure: ClientError?
-        var callbacks = callbacks
+        var callbacks = self.callbacks
         callbacks.onHead = { head in
             isStream = head.status == 200
             isBase64 = head.fields["Stream-SSE-Data-Encoding"] == "base64"

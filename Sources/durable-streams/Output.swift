@@ -21,7 +21,7 @@ enum Output {
             }
             switch errno {
             case EINTR, EAGAIN:
-                Interruption.end()
+                StopSignal.end()
                 waitUntilWritable()
             case EPIPE: endBySignal(SIGPIPE)
             case let code:

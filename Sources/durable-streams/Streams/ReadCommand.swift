@@ -62,7 +62,7 @@ struct ReadCommand: ParsableCommand {
         let url = server.streamURL(stream)
         let file = offsetFile.map { OffsetFile(path: $0) }
         let start = offset ?? (now ? "now" : nil) ?? file?.load() ?? "-1"
-        Interruption.begin()
+        StopSignal.begin()
         let reader = StreamReader(
             server, url: url, start: start, file: file, writesArrays: arrays, isQuiet: quiet,
             patience: retryFor.map { Double($0.value) } ?? (follow ? nil : 30))

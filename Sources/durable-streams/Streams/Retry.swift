@@ -29,13 +29,13 @@ struct Retry {
     ///   - goesOn: false ends the wait.
     /// - Returns: false when patience is at its end, or the wait was ended.
     mutating func wait(asked: Double? = nil, while goesOn: () -> Bool = { true }) -> Bool {
-        let now = Interruption.now
+        let now = StopSignal.now
         let start = since ?? now
         since = start
         let wait = max(asked ?? 0, pause * Double.random(in: 0.5...1))
         pause = min(pause * 2, Retry.longest)
         if let patience, now + wait - start > patience { return false }
-        return Interruption.sleep(wait, while: goesOn)
+        return StopSignal.sleep(wait, while: goesOn)
     }
 
     /// The seconds of `Retry-After`; dates are not taken.

@@ -60,12 +60,12 @@ final class StreamReader {
 
     /// What ends a transfer from this side.
     private var callbacks: HTTPClient.Callbacks {
-        HTTPClient.Callbacks(goesOn: { !Interruption.hasCome && Output.isWanted })
+        HTTPClient.Callbacks(goesOn: { !StopSignal.hasCome && Output.isWanted })
     }
 
     /// Ends the process when a signal came or nobody reads any more.
     private func checkWanted() {
-        if Interruption.hasCome { finish(0) }
+        if StopSignal.hasCome { finish(0) }
         if !Output.isWanted { Output.endBySignal(SIGPIPE) }
     }
 
@@ -76,7 +76,7 @@ final class StreamReader {
 
     private func finish(_ status: Int32) -> Never {
         tellOffset()
-        Interruption.end()
+        StopSignal.end()
         exit(status)
     }
 
@@ -118,7 +118,7 @@ final class StreamReader {
             Command.refused(url, response)
         }
         // The pause that the server asks for comes before the one of the retry.
-        _ = Interruption.sleep(Retry.asked(response) ?? 0, while: { Output.isWanted })
+        _ = StopSignal.sleep(Retry.asked(response) ?? 0, while: { Output.isWanted })
         return ClientError(.lost, "\(url): \(Refusal.text(response))")
     }
 

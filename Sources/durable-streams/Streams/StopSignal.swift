@@ -2,7 +2,7 @@ import Glibc
 import Synchronization
 
 /// SIGINT and SIGTERM of a command that has something to finish before it ends by them.
-enum Interruption {
+enum StopSignal {
     private static let number = Atomic<Int32>(0)
 
     /// From now on these signals are noted, and end whatever waits; a second one ends the process at once.
@@ -10,7 +10,7 @@ enum Interruption {
         _ = number.load(ordering: .relaxed)
         for signal in [SIGINT, SIGTERM] {
             var action = sigaction()
-            action.__sigaction_handler.sa_handler = { Interruption.number.store($0, ordering: .relaxed) }
+            action.__sigaction_handler.sa_handler = { StopSignal.number.store($0, ordering: .relaxed) }
             // Without SA_RESTART: reads and writes come back.
             action.sa_flags = Int32(bitPattern: UInt32(SA_RESETHAND))
             sigaction(signal, &action, nil)

@@ -61,7 +61,7 @@ def test_offset_file(stack: Stack, http: Client, path: str, tmp_path: Path) -> N
     http.append(path, "text/plain", "two")
     assert ask(stack, "read", path, "--offset-file", file).expect(0).out == b"two"
     assert ask(stack, "read", path, "--offset-file", file).expect(0).out == b""
-    assert ask(stack, "read", path, "--offset-file", file, "--offset=-1").expect(0).out == b"onetwo"
+    assert ask(stack, "read", path, "--offset-file", file, "--offset", "-1").expect(0).out == b"onetwo"
     http.delete(path)
     http.create(path, "text/plain", "another")
     assert "410" in ask(stack, "read", path, "--offset-file", file).expect(1).refusal

@@ -21,7 +21,7 @@ struct ReadCommand: ParsableCommand {
     @Argument(help: "The stream: its path, such as orders/7, or its whole URL.")
     var stream: String
 
-    @Option(help: "Begin there. Default: at the start.")
+    @Option(parsing: .unconditional, help: "Begin there. Default: at the start.")
     var offset: String?
 
     @Flag(help: "Begin behind what is there already.")

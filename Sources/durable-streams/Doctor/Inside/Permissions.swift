@@ -68,11 +68,13 @@ enum Sockets: HostCheck {
     static func examine(_ host: Host) throws(Obstacle) -> [Diagnosis] {
         guard !host.processes.isEmpty else { throw .skipped("no process runs") }
         var found: [Diagnosis] = []
-        // Those that systemd opens are elsewhere.
-        var paths = host.processes.filter { $0.role == .worker || $0.role == .live }.flatMap(\.listeningPaths)
-        paths =
-            paths.isEmpty ? [host.layout.workerSocket, host.layout.liveSocket] : Array(Set(paths)).sorted()
-        for path in paths {
+        // What systemd opens lies elsewhere; the third was made under another name.
+        let listening = host.processes.filter { $0.role != .nginx }.flatMap(\.listeningPaths)
+        let paths = [host.layout.workerSocket, host.layout.liveSocket].map { usual in
+            let name = usual.split(separator: "/").last ?? ""
+            return listening.first { $0.hasSuffix("/\(name)") } ?? usual
+        }
+        for path in paths + [host.layout.wakeSocket] {
             guard let status = Files.status(path) else {
                 found.append(diagnosis("\(path) is missing", "durable-streams status; restart the server"))
                 continue

@@ -25,9 +25,12 @@ enum NginxTest {
         if copy.auth == .projectJWT { try memory.create(group: nil) }
         defer { memory.remove() }
         let log = folder + "/test.log"
+        let descriptor = open(log, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw .system("opening \(log)", code: errno) }
+        defer { close(descriptor) }
         let child = try ChildProcess.spawn(
             [nginx, "-e", "stderr", "-p", rendered.directory + "/", "-c", Nginx.mainFile, "-t", "-q"],
-            environment: environment, output: log)
+            environment: environment, standardError: descriptor)
         var status: Int32 = 0
         while waitpid(child.identifier, &status, 0) < 0, errno == EINTR {}
         let reason = ExitReason(waitStatus: status)

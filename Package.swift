@@ -64,6 +64,8 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(
+            name: "OperatorLog", dependencies: ["ServerSettings", "StreamProtocol"], swiftSettings: strict),
+        .target(
             name: "FastCGITransport",
             dependencies: [
                 "StreamProtocol", "StreamStore", "StreamAccess", "StreamService", "StreamAdmin", "Telemetry",
@@ -83,13 +85,15 @@ let package = Package(
             ],
             swiftSettings: strict),
         .target(
-            name: "Supervision", dependencies: ["ServerSettings", "Telemetry", "CCrypto", "CLinux"],
+            name: "Supervision",
+            dependencies: ["ServerSettings", "OperatorLog", "Telemetry", "CCrypto", "CLinux"],
             swiftSettings: strict),
 
         .target(
             name: "ServerProcess",
             dependencies: [
-                "ServerSettings", "StreamProtocol", "StreamStore", "StreamAccess", "StreamService",
+                "ServerSettings", "OperatorLog", "StreamProtocol", "StreamStore", "StreamAccess",
+                "StreamService",
                 "StreamAdmin", "Telemetry",
                 "CLinux",
                 .product(name: "Logging", package: "swift-log"),
@@ -155,7 +159,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "StreamServiceTests",
-            dependencies: ["StreamService", "StreamStore", "StreamProtocol", "TestStore"],
+            dependencies: ["StreamService", "StreamStore", "StreamProtocol", "Telemetry", "TestStore"],
             swiftSettings: strict),
         .testTarget(
             name: "StreamAccessTests",
@@ -164,6 +168,8 @@ let package = Package(
         .testTarget(name: "TelemetryTests", dependencies: ["Telemetry"], swiftSettings: strict),
         .testTarget(
             name: "StreamClientTests", dependencies: ["StreamClient"], swiftSettings: strict),
+        .testTarget(
+            name: "OperatorLogTests", dependencies: ["OperatorLog", "ServerSettings"], swiftSettings: strict),
         .testTarget(
             name: "ServerSettingsTests", dependencies: ["ServerSettings", "Supervision"],
             swiftSettings: strict),

@@ -9,6 +9,9 @@ final class FastCGIConnection {
     private let request: UnsafeMutablePointer<FCGX_Request>
     /// When the request in hand passed which point.
     let trace = RequestTrace()
+    /// The path of the request in hand, and the bytes of its body.
+    var path = ""
+    var bytesIn = 0
     /// Whether a request is in hand.
     var isBusy = false
     /// Whether the peer has gone while a request was in hand.

@@ -20,10 +20,12 @@ public final class FastCGIPool: Sendable {
     ///   - maximumBody: most bytes of a request body.
     ///   - telemetry: counts the requests.
     ///   - handover: to and from the other workers; nil where there are none.
+    ///   - watch: looks at how long they took.
     /// - Returns: nil when the descriptor is no listening socket, or the process is out of descriptors.
     public init?(
         listener: Int32, threads count: Int, service: StreamService, admin: AdminService?, files: StoreFiles,
-        maximumBody: Int, telemetry: Telemetry, handover: ConnectionHandover? = nil, log: Logger
+        maximumBody: Int, telemetry: Telemetry, handover: ConnectionHandover? = nil,
+        watch: RequestWatch, log: Logger
     ) {
         let flags = fcntl(listener, F_GETFL)
         guard FCGX_Init() == 0, flags >= 0, fcntl(listener, F_SETFL, flags | O_NONBLOCK) == 0 else {
@@ -34,7 +36,8 @@ public final class FastCGIPool: Sendable {
             guard
                 let thread = FastCGIThread(
                     listener: listener, service: service, admin: admin, files: files,
-                    maximumBody: maximumBody, telemetry: telemetry, handover: handover, log: log)
+                    maximumBody: maximumBody, telemetry: telemetry, handover: handover,
+                    watch: watch, log: log)
             else { return nil }
             threads.append(thread)
         }

@@ -57,6 +57,8 @@ enum FastCGIRequest {
                 if equals(value, "https") { scheme = "https" }
             } else if equals(name, "DS_ORIGIN") {
                 if !value.isEmpty { headers.add(.origin, text(value)) }
+            } else if equals(name, "DS_REQUEST_ID") {
+                connection.trace.setID(value)
             } else if equals(name, "DS_UNCACHED") {
                 mayBeStored = equals(value, "0")
             } else if equals(name, "DS_TAKES_FILES") {

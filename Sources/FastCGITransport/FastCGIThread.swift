@@ -36,6 +36,7 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
     private let maximumBody: Int
     private let telemetry: Telemetry
     private let handover: ConnectionHandover?
+    private let requestWatch: RequestWatch
     private let log: Logger
     private let events: Int32
     private let bell: Int32
@@ -60,10 +61,11 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
 
     init?(
         listener: Int32, service: StreamService, admin: AdminService?, files: StoreFiles, maximumBody: Int,
-        telemetry: Telemetry, handover: ConnectionHandover?, log: Logger
+        telemetry: Telemetry, handover: ConnectionHandover?, watch: RequestWatch, log: Logger
     ) {
         self.telemetry = telemetry
         self.handover = handover
+        requestWatch = watch
         self.listener = listener
         self.service = service
         self.admin = admin
@@ -74,12 +76,12 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
         bell = eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK))
         guard events >= 0, bell >= 0 else { return nil }
         // Many threads and processes wait on the same listener: wake one of them, not all (epoll_ctl(2)).
-        guard watch(listener, EPOLLIN.rawValue | EPOLLEXCLUSIVE.rawValue, token: UInt64(listener)),
-            watch(bell, EPOLLIN.rawValue | EPOLLET.rawValue, token: UInt64(bell))
+        guard self.watch(listener, EPOLLIN.rawValue | EPOLLEXCLUSIVE.rawValue, token: UInt64(listener)),
+            self.watch(bell, EPOLLIN.rawValue | EPOLLET.rawValue, token: UInt64(bell))
         else { return nil }
         if let handover {
             let interest = EPOLLIN.rawValue | EPOLLEXCLUSIVE.rawValue
-            guard watch(handover.taking, interest, token: UInt64(handover.taking)) else { return nil }
+            guard self.watch(handover.taking, interest, token: UInt64(handover.taking)) else { return nil }
         }
     }
 
@@ -251,6 +253,8 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
         inHand += 1
         var request = FastCGIRequest.read(connection, maximumBody: maximumBody, adminKey: admin?.key)
         request.trace = connection.trace
+        connection.path = request.target.path
+        connection.bytesIn = request.body.count
         if request.isAdministrators, let admin {
             connection.trace.operation = .admin
             admin.handle(request, reader: reader, completions: self) { [self] response in
@@ -268,9 +272,12 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
         guard let connection = connections[token] else { return }
         let trace = connection.trace
         if let times { trace.mark(times) }
-        connection.send(response)
+        connection.send(requestWatch.timed(response, trace))
         trace.mark(.sent)
         count(trace.operation, response, trace.nanoseconds)
+        requestWatch.look(
+            at: trace, status: response.status, path: connection.path, bytesIn: connection.bytesIn,
+            bytesOut: response.fileBytes + response.body.count)
         connection.isBusy = false
         inHand -= 1
         // libfcgi has closed it unless nginx asked to keep it.

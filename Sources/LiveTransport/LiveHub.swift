@@ -22,6 +22,7 @@ final class LiveHub: @unchecked Sendable {
     private let reader: StoreReader
     private let interest: LiveInterest
     let telemetry: Telemetry
+    let requestWatch: RequestWatch
     private(set) var watches: [Int64: Watch] = [:]
     var ticks = 0
     /// Of the registry, when leases were last looked at.
@@ -42,9 +43,10 @@ final class LiveHub: @unchecked Sendable {
 
     init(
         loop: any EventLoop, reads: LiveReads, options: LiveOptions, pool: ReaderPool, reader: StoreReader,
-        interest: LiveInterest, telemetry: Telemetry
+        interest: LiveInterest, telemetry: Telemetry, watch: RequestWatch
     ) {
         self.telemetry = telemetry
+        requestWatch = watch
         self.interest = interest
         self.loop = loop
         self.reads = reads
@@ -142,14 +144,32 @@ final class LiveHub: @unchecked Sendable {
         let reads = reads
         let id = subscriber.stream.state.id
         let position = subscriber.stream.position
+        let began = MonotonicNanoseconds.now
         pool.run(on: loop) { reader in
             reads.look(at: id, from: position, for: .serverSentEvents, reader: reader)
         }.assumeIsolated().whenComplete { [self] result in
+            noteRead(for: subscriber, since: began, result)
             guard subscriber.phase == .reading else { return }
             guard case .success(.success(let piece)) = result else { return end(subscriber) }
             let key = subscriber.stream.key(at: reads.now)
             deliver(subscriber.stream.events(for: piece, at: key, always: subscriber.isFirst), to: subscriber)
         }
+    }
+
+    /// A piece that took long to read is told as a request of its own, since the whole response takes a minute anyway.
+    private func noteRead(
+        for subscriber: EventSubscriber, since began: Int64,
+        _ result: Result<Result<StreamPiece, ServiceError>, any Error>
+    ) {
+        let nanoseconds = MonotonicNanoseconds.now - began
+        guard nanoseconds >= requestWatch.slowerThan else { return }
+        let name = subscriber.stream.state.name
+        var slow = SlowRequest(
+            operation: .events, status: 200, path: "/v1/\(name.project)/stream/\(name.path)",
+            requestID: subscriber.requestID, nanoseconds: nanoseconds)
+        if case .success(.success(let piece)) = result { slow.bytesOut = piece.content.count }
+        slow.phases = [(RequestTrace.Phase.read.rawValue, nanoseconds)]
+        requestWatch.report(slow)
     }
 
     /// Sends events to a subscriber and decides how it goes on.

@@ -30,10 +30,11 @@ public final class LiveServer: Sendable {
     /// - Parameters:
     ///   - liveSocket: descriptor of the listening socket for nginx.
     ///   - wakeSocket: path of the socket for the workers; an older file there is replaced.
+    ///   - watch: looks at how long requests took.
     public init(
         liveSocket: Int32, wakeSocket: String, loops: Int, reads: LiveReads, files: StoreFiles,
         interest: LiveInterest,
-        options: LiveOptions, telemetry: Telemetry, log: Logger
+        options: LiveOptions, telemetry: Telemetry, watch: RequestWatch, log: Logger
     ) throws {
         group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
         let pool = ReaderPool(threads: LiveServer.readerThreads, files: files, log: log)
@@ -44,7 +45,7 @@ public final class LiveServer: Sendable {
             hubs.append(
                 LiveHub(
                     loop: loop, reads: reads, options: options, pool: pool, reader: try StoreReader(files),
-                    interest: interest, telemetry: telemetry))
+                    interest: interest, telemetry: telemetry, watch: watch))
         }
         for hub in hubs { hub.start() }
         self.hubs = hubs

@@ -16,6 +16,9 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
     private var waiter: PollWaiter?
     private var isBusy = false
     private let trace = RequestTrace()
+    private var path = ""
+    /// When the long-poll in hand began to wait; 0: not at all.
+    private var waitingSince: Int64 = 0
 
     init(hub: LiveHub, decoder: ByteToMessageHandler<HTTPRequestDecoder>) {
         self.hub = hub
@@ -59,6 +62,8 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
             request = own
         }
         request.trace = trace
+        path = request.target.path
+        if let id = head.headers[canonicalForm: "x-request-id"].first { trace.setID(id.utf8) }
         trace.operation = request.liveOperation
         hub.open(request).assumeIsolated().whenComplete { [self] result in
             guard channel.isActive, let context = try? channel.pipeline.syncOperations.context(handler: self)
@@ -80,11 +85,15 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
             respond(response, context)
         }
         self.waiter = waiter
+        waitingSince = MonotonicNanoseconds.now
         hub.add(waiter)
     }
 
     private func respond(_ response: ServiceResponse, _ context: ChannelHandlerContext) {
         isBusy = false
+        if waitingSince > 0 { trace.waited = MonotonicNanoseconds.now - waitingSince }
+        waitingSince = 0
+        let response = hub.requestWatch.timed(response, trace)
         var buffer = RequestHandler.statusLine(response, in: context.channel.allocator)
         if response.hasBody, response.sendsLength {
             buffer.writeString("Content-Length: \(response.body.count)\r\n")
@@ -96,32 +105,35 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         let channel = context.channel
         let written = context.writeAndFlush(wrapOutboundOut(buffer))
         if isLast { written.whenComplete { _ in channel.close(promise: nil) } }
-        finish(response.status)
+        finish(response)
         hub.telemetry.add(.readBytesLive, response.status == 200 ? response.body.count : 0)
     }
 
     /// The time of a long-poll includes its wait; of an event stream it is that to the head of the answer.
-    private func finish(_ status: Int) {
+    private func finish(_ response: ServiceResponse) {
         trace.mark(.sent)
-        hub.telemetry.request(trace.operation, status: status, nanoseconds: trace.nanoseconds)
+        hub.telemetry.request(trace.operation, status: response.status, nanoseconds: trace.nanoseconds)
+        hub.requestWatch.look(
+            at: trace, status: response.status, path: path, bytesIn: 0, bytesOut: response.body.count)
     }
 
     /// Sends the head of an event stream, takes the HTTP handlers out (half of what an idle reader
     /// costs), and hands the connection to the hub.
     private func follow(_ stream: EventStream, _ response: ServiceResponse, _ context: ChannelHandlerContext)
     {
+        let response = hub.requestWatch.timed(response, trace)
         var buffer = RequestHandler.statusLine(response, in: context.channel.allocator)
         // The end of the connection is the end of the events; nginx frames them for the client.
         buffer.writeStaticString("Connection: close\r\n\r\n")
         context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
-        finish(response.status)
+        finish(response)
         let channel = context.channel
         let hub = hub
         let now = NIODeadline.now()
         let jitter = TimeAmount.nanoseconds(
             Int64.random(in: 0...max(0, hub.options.maximumJitter.nanoseconds)))
         let subscriber = EventSubscriber(
-            stream, channel: channel, now: now,
+            stream, channel: channel, requestID: trace.id, now: now,
             endsAt: hub.end(hub.end(of: hub.options.eventLifetime + jitter), atMost: stream.lease))
         let pipeline = channel.pipeline.syncOperations
         pipeline.removeHandler(decoder).assumeIsolated().whenComplete { [self] _ in

@@ -44,10 +44,14 @@ final class EventSubscriber {
     var lastWrite: NIODeadline
     var blockedSince: NIODeadline?
     var endsAt: NIODeadline
+    let requestID: String?
 
-    init(_ stream: EventStream, channel: any Channel, now: NIODeadline, endsAt: NIODeadline) {
+    init(
+        _ stream: EventStream, channel: any Channel, requestID: String?, now: NIODeadline, endsAt: NIODeadline
+    ) {
         self.stream = stream
         self.channel = channel
+        self.requestID = requestID
         lastWrite = now
         self.endsAt = endsAt
     }

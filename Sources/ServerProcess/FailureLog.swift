@@ -17,6 +17,14 @@ final class FailureLog: Sendable {
         self.telemetry = telemetry
     }
 
+    /// A write failed; what the store has to say of it was reported by itself.
+    func reportWrite(_ error: StoreError) {
+        switch error.kind {
+        case .full, .busy: break
+        default: log.error("a write failed: \(error)")
+        }
+    }
+
     func report(_ error: StoreError) {
         telemetry.add(.storeFailures)
         if error.kind == .full {

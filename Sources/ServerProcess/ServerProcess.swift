@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import Logging
+import OperatorLog
 import ServerSettings
 import StreamAccess
 import StreamService
@@ -19,10 +20,11 @@ public struct ServerProcess: Sendable {
     public let log: Logger
     /// Counts what it does.
     public let telemetry: Telemetry
+    /// What ``log`` writes with.
+    let lines: OperatorLog
     /// Whether there is room for more.
     public let space: DiskSpace
     private let failures: FailureLog
-    private let name: String
 
     /// The supervisor hands the listening socket over as this descriptor, so that connections wait there while a
     /// process is restarted.
@@ -33,17 +35,17 @@ public struct ServerProcess: Sendable {
     ///
     /// - Parameter role: as what it appears in the table of processes; its number is that of `--worker-number`.
     public init(name: String, role: ProcessRole) {
-        self.name = name
         _ = ds_die_with_parent(SIGTERM)
         do throws(SettingsError) {
             settings = try Settings.load(arguments: [], environment: ServerProcess.environment)
         } catch {
-            ServerProcess.fail(name, 78, "\(error)")
+            ServerProcess.fail(OperatorLog(process: name, format: .text), 78, "\(error)")
         }
         layout = settings.layout
         files = StoreFiles(folder: layout.dataDirectory, segments: layout.segmentsDirectory)
-        var log = Logger(label: name, factory: { StreamLogHandler.standardError(label: $0) })
-        log.logLevel = Logger.Level(rawValue: settings.logLevel.rawValue) ?? .info
+        let lines = OperatorLog(process: name, format: settings.logFormat, level: settings.logLevel)
+        self.lines = lines
+        let log = Logger(label: name, factory: { _ in ProcessLogHandler(lines) })
         self.log = log
         telemetry = Telemetry(
             path: layout.telemetry, role: role, number: ServerProcess.number, version: ServerVersion.current)
@@ -134,22 +136,22 @@ public struct ServerProcess: Sendable {
             hasRoomForCopies: { space.hasRoomForCopies }, failed: failures.report,
             refused: refusals.report)
         options.workers = settings.workers
+        options.writeFailed = failures.reportWrite
         return StreamService(options: options, committer: committer)
     }
 
     /// Ends the process with one line on standard error.
     public func fail(_ error: StoreError) -> Never {
-        ServerProcess.fail(name, error.kind == .newerSchema ? 78 : 74, error.description)
+        ServerProcess.fail(lines, error.kind == .newerSchema ? 78 : 74, error.description)
     }
 
     /// Ends the process with one line on standard error.
     public func fail(_ status: Int32, _ message: String) -> Never {
-        ServerProcess.fail(name, status, message)
+        ServerProcess.fail(lines, status, message)
     }
 
-    private static func fail(_ name: String, _ status: Int32, _ message: String) -> Never {
-        let line = Array("durable-streams-\(name): \(message)\n".utf8)
-        _ = write(STDERR_FILENO, line, line.count)
+    private static func fail(_ log: OperatorLog, _ status: Int32, _ message: String) -> Never {
+        log.write(.critical, message)
         exit(status)
     }
 

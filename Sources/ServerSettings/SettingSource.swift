@@ -29,18 +29,32 @@ struct SettingSource {
         _ variables: [String: String], _ problems: inout [SettingsError]
     ) -> SettingSource {
         let known = SettingKey.all.map(\.environmentName) + [SettingKey.configEnvironmentName]
-        let ours = variables.filter {
+        var ours = variables.filter {
             $0.key.hasPrefix("DS_") && !SettingKey.clientEnvironmentNames.contains($0.key)
         }
         for name in ours.keys.sorted() where !known.contains(name) {
             problems.append(
                 .unknown(name: name, value: ours[name] ?? "", origin: "the environment", known: known))
         }
+        var borrowed: Set<String> = []
+        for (name, plain) in plainNames where ours[name] == nil {
+            guard let text = variables[plain], !text.isEmpty else { continue }
+            // Others write these in capitals, or as 1 and 0.
+            ours[name] = ["1": "true", "0": "false"][text] ?? text.lowercased()
+            borrowed.insert(name)
+        }
         return SettingSource(
             snapshot: EnvironmentVariablesProvider(environmentVariables: ours).snapshot(),
             providerKey: { AbsoluteConfigKey([$0.environmentName]) },
-            origin: { "environment variable \($0.environmentName)" })
+            origin: { [borrowed] key in
+                let name = key.environmentName
+                let plain = borrowed.contains(name) ? plainNames[name] : nil
+                return "environment variable \(plain ?? name)"
+            })
     }
+
+    /// Variables by which other programs set the same; they count where ours are missing.
+    private static let plainNames = ["DS_LOG_LEVEL": "LOG_LEVEL", "DS_DEBUG_TIMING": "DEBUG_TIMING"]
 
     /// The flags that ``SettingFlags`` parsed.
     static func flags(_ flags: SettingFlags) -> SettingSource {

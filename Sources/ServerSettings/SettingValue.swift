@@ -99,12 +99,21 @@ struct SettingValue: Sendable {
             }, format: { $0 ?? "" })
     }
 
-    static func logLevel(_ field: Field<LogLevel>) -> SettingValue {
+    static func logLevel(_ field: Field<LogLevel>) -> SettingValue { choice(field) }
+
+    static func choice<Choice: RawRepresentable<String> & CaseIterable & Sendable>(
+        _ field: Field<Choice>
+    ) -> SettingValue {
         SettingValue(
-            field, accepted: "one of " + LogLevel.allCases.map(\.rawValue).joined(separator: ", "),
-            range: "one of " + LogLevel.allCases.map(\.rawValue).joined(separator: ", "),
-            choices: LogLevel.allCases.map(\.rawValue),
-            parse: { LogLevel(rawValue: $0) }, format: { $0.rawValue })
+            field, accepted: "one of " + Choice.allCases.map(\.rawValue).joined(separator: ", "),
+            range: "one of " + Choice.allCases.map(\.rawValue).joined(separator: ", "),
+            choices: Choice.allCases.map(\.rawValue),
+            parse: { Choice(rawValue: $0) }, format: { $0.rawValue })
+    }
+
+    static func requestLog(_ field: Field<RequestLog>) -> SettingValue {
+        SettingValue(
+            field, accepted: RequestLog.grammar, parse: { RequestLog($0) }, format: { $0.description })
     }
 
     static func path(_ field: Field<String>) -> SettingValue {

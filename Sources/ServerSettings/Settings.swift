@@ -28,6 +28,16 @@ public struct Settings: Sendable, Equatable {
     public internal(set) var cacheSize: Int
     /// The least severe level that is logged.
     public internal(set) var logLevel: LogLevel
+    /// What the lines of the processes look like.
+    public internal(set) var logFormat: LogFormat
+    /// Where nginx writes a line for each request.
+    public internal(set) var requestLog: RequestLog
+    /// What those lines look like.
+    public internal(set) var requestLogFormat: LogFormat
+    /// Milliseconds from which a request gets a line that says what took the time, 0...3,600,000; 0: none does.
+    public internal(set) var slowRequestMilliseconds: Int
+    /// Whether answers say what took how long.
+    public internal(set) var debugTiming: Bool
     /// Name of the nginx executable, searched in PATH and the sbin directories, or its path.
     public internal(set) var nginxPath: String
     /// Absolute path of the directory of nginx templates; nil: found beside the executable.
@@ -93,6 +103,11 @@ public struct Settings: Sendable, Equatable {
         readChunkBytes = 0
         cacheSize = 0
         logLevel = .info
+        logFormat = .text
+        requestLog = .off
+        requestLogFormat = .json
+        slowRequestMilliseconds = 0
+        debugTiming = false
         nginxPath = ""
         segmentMaxMessages = 0
         segmentMaxBytes = 0

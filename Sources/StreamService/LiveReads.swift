@@ -1,6 +1,7 @@
 import StreamAccess
 import StreamProtocol
 import StreamStore
+import Telemetry
 
 /// The decisions of long-poll and server-sent events (PROTOCOL sections 3.5, 3.6 and 10), without any
 /// waiting: the transport waits, and asks again when a stream has changed.
@@ -31,7 +32,7 @@ public struct LiveReads: Sendable {
             ? nil
             : service.options.access.crossOrigin(
                 project: request.target.route.project, origin: request.headers[.origin])
-        switch judge(request, reader) {
+        switch RequestTrace.working(on: request.trace, { judge(request, reader) }) {
         case .answer(var response):
             response.add(crossOrigin)
             return .answer(response)
@@ -68,6 +69,7 @@ public struct LiveReads: Sendable {
             guard request.method == .get else { throw ServiceError.methodNotAllowed }
             return try open(request, name, reader, lease: grant.lease)
         } catch {
+            request.trace?.markFailedRead()
             service.removeExpired(reader)
             return .answer(ServiceResponse(error))
         }

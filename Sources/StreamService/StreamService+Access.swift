@@ -40,6 +40,7 @@ extension StreamService {
 
     /// The operator hears why a request is refused; the client doesn't.
     private func answer(to refusal: AccessControl.Refusal, _ request: ServiceRequest) -> ServiceError {
+        request.trace?.mark(.judged)
         // A refused verdict leads to the question itself, which is judged again.
         if !request.asksForVerdict {
             options.refused("\(request.method) \(request.target.path): \(refusal.reason)")
@@ -112,6 +113,7 @@ extension StreamService {
                 guard state.isPublic else { throw answer(to: error, request) }
                 grant = .open
             }
+            request.trace?.mark(.judged)
             response.add(HeaderName.proxyExpires, rememberedUntil(grant, request))
             response.add("DS-Verdict", options.access.generation(of: state))
         } catch {

@@ -9,6 +9,7 @@ extension StreamService {
         _ request: ServiceRequest, project: String, _ listing: () throws(StoreError) -> StreamListing
     ) throws(ServiceError) -> ServiceResponse {
         _ = try authorise(request, project: project, need: .list)
+        request.trace?.mark(.judged)
         guard request.method == .get else { throw .listingMethod }
         guard let query = ListingQuery(request.target.query) else { throw .limitInvalid }
         let page: (streams: [ListedStream], next: String?)
@@ -20,6 +21,7 @@ extension StreamService {
             options.failed(error)
             throw ServiceError(error)
         }
+        request.trace?.mark(.read)
         var text = #"{"streams":["#
         for (number, stream) in page.streams.enumerated() {
             if number > 0 { text += "," }

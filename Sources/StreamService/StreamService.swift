@@ -1,6 +1,7 @@
 import StreamAccess
 import StreamProtocol
 import StreamStore
+import Telemetry
 
 /// Turns requests into answers: the decision tables of PROTOCOL section 3.
 public final class StreamService: Sendable {
@@ -28,6 +29,8 @@ public final class StreamService: Sendable {
         public var hasRoomForCopies: @Sendable () -> Bool
         /// Hears of reads that failed for a reason that the operator should know.
         public var failed: @Sendable (StoreError) -> Void
+        /// Hears of writes that failed, when their requests are answered.
+        public var writeFailed: @Sendable (StoreError) -> Void = { _ in }
         /// Hears of requests that were refused for their tokens, and why.
         public var refused: @Sendable (String) -> Void
 
@@ -70,6 +73,7 @@ public final class StreamService: Sendable {
     public struct Reply: Sendable {
         let completions: (any CompletionQueue)?
         let crossOrigin: CrossOrigin?
+        let trace: RequestTrace?
         let send: @Sendable (ServiceResponse) -> Void
 
         func callAsFunction(_ response: ServiceResponse) {
@@ -91,13 +95,21 @@ public final class StreamService: Sendable {
         _ request: ServiceRequest, reader: StoreReader, completions: (any CompletionQueue)? = nil,
         respond: @escaping @Sendable (ServiceResponse) -> Void
     ) {
+        RequestTrace.working(on: request.trace) { judge(request, reader, completions, respond) }
+    }
+
+    private func judge(
+        _ request: ServiceRequest, _ reader: StoreReader, _ completions: (any CompletionQueue)?,
+        _ respond: @escaping @Sendable (ServiceResponse) -> Void
+    ) {
         // What is the administrator's no page of another site may read.
         let crossOrigin =
             request.isAdministrators
             ? nil
             : options.access.crossOrigin(
                 project: request.target.route.project, origin: request.headers[.origin])
-        let respond = Reply(completions: completions, crossOrigin: crossOrigin, send: respond)
+        let respond = Reply(
+            completions: completions, crossOrigin: crossOrigin, trace: request.trace, send: respond)
         do throws(ServiceError) {
             if request.asksForVerdict { return respond(verdict(request, reader)) }
             if request.method == .options {
@@ -123,6 +135,7 @@ public final class StreamService: Sendable {
             case .stream(let name): try handle(request, name, reader, respond)
             }
         } catch {
+            request.trace?.markFailedRead()
             guard let name = reader.takeExpired() else { return respond(ServiceResponse(error)) }
             // The stream ends before anybody hears that it is gone.
             let now = options.clock()
@@ -145,7 +158,9 @@ public final class StreamService: Sendable {
         case .head:
             _ = try authoriseRead(request, name, reader)
             request.trace?.mark(.judged)
-            respond(try head(name, reader))
+            let response = try head(name, reader)
+            request.trace?.mark(.read)
+            respond(response)
         case .put:
             let grant = try authoriseWrite(request, name)
             request.trace?.mark(.judged)
@@ -172,7 +187,9 @@ public final class StreamService: Sendable {
         do throws(ServiceError) {
             switch result {
             case .success(let outcome): respond(try answer(outcome))
-            case .failure(let error): throw ServiceError(error)
+            case .failure(let error):
+                RequestTrace.working(on: respond.trace) { options.writeFailed(error) }
+                throw ServiceError(error)
             }
         } catch {
             respond(ServiceResponse(error))

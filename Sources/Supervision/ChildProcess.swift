@@ -12,13 +12,15 @@ struct ChildProcess: Equatable {
     ///   - supervisor: path of this executable, whose hidden `exec-bound` command starts the program.
     ///   - arguments: the program's absolute path and its arguments.
     ///   - descriptors: become descriptors 3, 4, … of the program.
+    ///   - standardError: takes what it writes there; nil: this process's own.
     static func start(
-        supervisor: String, arguments: [String], environment: [String: String], descriptors: [Int32] = []
+        supervisor: String, arguments: [String], environment: [String: String], descriptors: [Int32] = [],
+        standardError: Int32? = nil
     ) throws(SupervisionError) -> ChildProcess {
         let parent = "\(getpid())"
         return try spawn(
             [supervisor, BoundExecution.commandName, "--parent", parent, "--"] + arguments,
-            environment: environment, descriptors: descriptors)
+            environment: environment, descriptors: descriptors, standardError: standardError)
     }
 
     /// Starts a program without binding its life to the caller's.

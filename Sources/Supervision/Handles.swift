@@ -6,10 +6,12 @@ struct Handles: ~Copyable {
     private let lock: DataDirectoryLock
     private let connections: SocketPair
     private let sockets: Sockets
+    private let errors: ErrorRelay
 
     /// Goes on from the lock.
     init(lock: consuming DataDirectoryLock, sockets: Sockets) throws(SupervisionError) {
         connections = try SocketPair()
+        errors = try ErrorRelay()
         self.sockets = sockets
         self.lock = lock
     }
@@ -21,6 +23,7 @@ struct Handles: ~Copyable {
         lock = DataDirectoryLock(adopting: descriptors.lock, parts)
         connections = SocketPair(adopting: descriptors.giving, descriptors.taking)
         sockets = Sockets(layout, adopting: descriptors)
+        errors = ErrorRelay(reading: descriptors.errorsRead, writing: descriptors.errorsWritten)
     }
 
     var descriptors: Resumption.Descriptors {
@@ -28,7 +31,7 @@ struct Handles: ~Copyable {
             lock: lock.descriptor, worker: sockets.worker?.descriptor ?? -1,
             live: sockets.live?.descriptor ?? -1, isWorkerPassed: sockets.worker?.isPassed ?? false,
             isLivePassed: sockets.live?.isPassed ?? false, giving: connections.giving,
-            taking: connections.taking)
+            taking: connections.taking, errorsRead: errors.source, errorsWritten: errors.descriptor)
     }
 
     /// Removes the files of the sockets; the lock goes last.

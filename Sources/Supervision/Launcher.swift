@@ -26,7 +26,9 @@ struct Launcher {
     ///   - joins: whether others serve the data directory already.
     func start(_ role: Role, slot: Int, joins: Bool) throws(SupervisionError) -> (ChildProcess, StartChannel?)
     {
-        if role == .nginx { return (try start(nginx?.arguments ?? [], []), nil) }
+        if role == .nginx {
+            return (try start(nginx?.arguments ?? [], [], standardError: descriptors.errorsWritten), nil)
+        }
         let (channel, child) = try StartChannel.make()
         defer { close(child) }
         let begin =
@@ -49,11 +51,11 @@ struct Launcher {
     }
 
     private func start(
-        _ arguments: [String], _ descriptors: [Int32]
+        _ arguments: [String], _ descriptors: [Int32], standardError: Int32? = nil
     ) throws(SupervisionError) -> ChildProcess {
         try ChildProcess.start(
             supervisor: executables.supervisor, arguments: arguments, environment: environment,
-            descriptors: descriptors)
+            descriptors: descriptors, standardError: standardError)
     }
 
     /// libfcgi takes buffers of 8 KiB and dozens of small strings for each request, more than glibc's

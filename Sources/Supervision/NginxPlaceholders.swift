@@ -30,8 +30,30 @@ public enum NginxPlaceholders {
             "DS_LIMIT_ZONES": NginxLimits.zones(settings),
             "DS_RATE_LIMITS": NginxLimits.rates(settings),
             "DS_LIVE_LIMITS": NginxLimits.readers(settings),
+            "DS_DEBUG_HEADERS": debugHeaders(settings),
+            "DS_REQUEST_LOG": requestLog(settings),
             "DS_LIVE_READ_TIMEOUT": "\(liveReadTimeout(settings))",
         ]
+    }
+
+    /// What answers tell of themselves with `debug_timing`; of an answer from the cache the pool has said nothing.
+    private static func debugHeaders(_ settings: Settings) -> String {
+        guard settings.debugTiming else { return "" }
+        return """
+            add_header X-Request-Id $durable_streams_request_id always;
+            add_header Server-Timing $durable_streams_timing always;
+            """
+    }
+
+    /// nginx's directive for the request log.
+    private static func requestLog(_ settings: Settings) -> String {
+        let format = "durable_streams_\(settings.requestLogFormat.rawValue)"
+        return switch settings.requestLog {
+        case .off: ""
+        // At once, and each line by itself: others write there too.
+        case .standardOutput: "access_log /dev/stdout \(format);"
+        case .file(let path): "access_log \(path) \(format) buffer=64k flush=1s;"
+        }
     }
 
     /// nginx's notation for sizes, rounded up.

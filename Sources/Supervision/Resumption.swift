@@ -26,8 +26,13 @@ public struct Resumption: Equatable, Sendable {
         var isLivePassed = false
         var giving: Int32
         var taking: Int32
+        /// Where nginx's errors are read, and where it writes them.
+        var errorsRead: Int32
+        var errorsWritten: Int32
 
-        var all: [Int32] { [lock, worker, live, giving, taking].filter { $0 >= 0 } }
+        var all: [Int32] {
+            [lock, worker, live, giving, taking, errorsRead, errorsWritten].filter { $0 >= 0 }
+        }
     }
 
     var descriptors: Descriptors
@@ -45,11 +50,12 @@ public struct Resumption: Equatable, Sendable {
     public init?(_ text: String) {
         var lines = text.split(separator: "\n")[...]
         let numbers = lines.popFirst()?.split(separator: " ").compactMap { Int32($0) } ?? []
-        guard numbers.count == 9 else { return nil }
+        guard numbers.count == 11 else { return nil }
         descriptors = Descriptors(
             lock: numbers[0], worker: numbers[1], live: numbers[2], isWorkerPassed: numbers[3] != 0,
-            isLivePassed: numbers[4] != 0, giving: numbers[5], taking: numbers[6])
-        (started, finished) = (Int(numbers[7]), Int(numbers[8]))
+            isLivePassed: numbers[4] != 0, giving: numbers[5], taking: numbers[6],
+            errorsRead: numbers[7], errorsWritten: numbers[8])
+        (started, finished) = (Int(numbers[9]), Int(numbers[10]))
         (seats, settings) = ([], [:])
         while let line = lines.popFirst() {
             if line.hasPrefix("process ") {
@@ -77,7 +83,8 @@ public struct Resumption: Equatable, Sendable {
         let numbers = [
             Int(descriptors.lock), Int(descriptors.worker), Int(descriptors.live),
             descriptors.isWorkerPassed ? 1 : 0, descriptors.isLivePassed ? 1 : 0,
-            Int(descriptors.giving), Int(descriptors.taking), started, finished,
+            Int(descriptors.giving), Int(descriptors.taking), Int(descriptors.errorsRead),
+            Int(descriptors.errorsWritten), started, finished,
         ]
         let head = numbers.map { "\($0)" }.joined(separator: " ")
         let processes = seats.map(\.line)

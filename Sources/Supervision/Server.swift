@@ -20,6 +20,9 @@ public enum Server {
         prepare: () -> Void
     ) throws(SupervisionError) -> Int32 {
         let signals = SignalWaiter()
+        Console.use(settings.logFormat)
+        LogDestination.prepare()
+        if parts.runsNginx { try LogDestination.check(settings.requestLog) }
         // Data is for the owner and nginx's group; sockets get their modes explicitly.
         umask(0o027)
         DescriptorLimit.raise()
@@ -48,8 +51,10 @@ public enum Server {
         if let executable = executables.nginx, let templates {
             let rendered = try Nginx.render(
                 templates, executable: executable, settings: settings, account: account, adminKey: adminKey)
+            // Of what nginx prints itself no line would be JSON.
             try rendered.test(
-                environment: Launcher.childEnvironment(settings: settings, environment: environment))
+                environment: Launcher.childEnvironment(settings: settings, environment: environment),
+                quotes: settings.logFormat == .json)
             nginx = rendered
         }
         let handles = try Handles(lock: lock, sockets: Sockets(layout, parts, passed, group: account.group))
@@ -76,6 +81,7 @@ public enum Server {
     ) throws(SupervisionError) -> Int32 {
         let signals = SignalWaiter()
         let (launcher, settings) = try launcher(of: resumption, environment: environment)
+        Console.use(settings.logFormat)
         let handles = Handles(settings.layout, parts, adopting: resumption.descriptors)
         Telemetry.leaveAsPredecessor(path: settings.layout.telemetry)
         let account = try NginxAccount.choose(

@@ -137,6 +137,7 @@ extension Supervisor {
     private mutating func takeOver() {
         guard let (settings, files) = reload.next else { return }
         self.settings = settings
+        Console.use(settings.logFormat)
         tellExpectations()
         family.promote()
         if let files, files.isChanged {

@@ -34,8 +34,10 @@ public final class RequestTrace: @unchecked Sendable {
 
     /// What it asks for.
     public var operation = Operation.other
-    /// The id that nginx gave it; empty unless somebody asked for ids. Of [A-Za-z0-9._-], 64 at most.
-    public var id = ""
+    /// Nanoseconds that a live reader waited for something to happen.
+    public var waited: Int64 = 0
+    private var idBytes = InlineArray<64, UInt8>(repeating: 0)
+    private var idLength = 0
     private var times: (Int64, Int64, Int64, Int64, Int64, Int64, Int64) = (0, 0, 0, 0, 0, 0, 0)
 
     /// Makes one for a connection.
@@ -44,8 +46,37 @@ public final class RequestTrace: @unchecked Sendable {
     /// Forgets the request before, and notes that the next one has come.
     public func begin(at time: Int64 = MonotonicNanoseconds.now) {
         operation = .other
-        if !id.isEmpty { id = "" }
+        idLength = 0
+        waited = 0
         times = (time, 0, 0, 0, 0, 0, 0)
+    }
+
+    /// The id that nginx gave it, 1 to 64 of [A-Za-z0-9._-]; nil without one.
+    public var id: String? {
+        guard idLength > 0 else { return nil }
+        return String(unsafeUninitializedCapacity: idLength) { buffer in
+            for index in 0..<idLength { buffer[index] = idBytes[index] }
+            return idLength
+        }
+    }
+
+    /// Takes the id that nginx gave it. Text is made of it only when somebody asks.
+    public func setID(_ bytes: some Collection<UInt8>) {
+        idLength = 0
+        guard bytes.count <= 64, bytes.allSatisfy(RequestTrace.isOfID) else { return }
+        for byte in bytes {
+            idBytes[idLength] = byte
+            idLength += 1
+        }
+    }
+
+    private static func isOfID(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
+            true
+        default: false
+        }
     }
 
     /// Notes that it passed a point.

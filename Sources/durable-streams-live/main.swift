@@ -26,7 +26,7 @@ do {
         interest: LiveInterest(
             path: process.layout.liveInterest, slot: Int(ServerProcess.argument("--slot") ?? 0)),
         options: options,
-        telemetry: process.telemetry, log: process.log)
+        telemetry: process.telemetry, watch: process.requestWatch, log: process.log)
     process.announceServing()
     let ending = process.waitForEnding()
     process.telemetry.setState(.draining)

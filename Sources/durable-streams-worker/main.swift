@@ -41,7 +41,7 @@ do throws(StoreError) {
             listener: ServerProcess.listenDescriptor, threads: process.settings.workerThreads,
             service: service, admin: admin, files: process.files,
             maximumBody: process.settings.maxBodyBytes, telemetry: process.telemetry, handover: handover,
-            log: log)
+            watch: process.requestWatch, log: log)
     else {
         process.fail(
             71,

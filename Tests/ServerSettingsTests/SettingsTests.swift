@@ -106,6 +106,13 @@ let repository = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.jo
         _ = try Settings.load(arguments: ["--config", file.path], environment: [:])
     }
 
+    @Test func fileMayTurnTheRequestLogOff() throws {
+        let file = try TemporaryFile("request_log: off\n")
+        let settings = try Settings.load(
+            arguments: ["--config", file.path], environment: [:])
+        #expect(settings.requestLog == .off)
+    }
+
     @Test func commentsAloneAreAValidFile() throws {
         let file = try TemporaryFile("# nothing\n\n  # here\n")
         #expect(
@@ -125,6 +132,27 @@ let repository = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.jo
         let settings = try Settings.load(arguments: arguments, environment: [:])
         #expect(settings.environment().count == SettingKey.all.count)
         #expect(try Settings.load(arguments: [], environment: settings.environment()) == settings)
+    }
+
+    @Test(arguments: [
+        (["LOG_LEVEL": "DEBUG"], LogLevel.debug, false), (["LOG_LEVEL": ""], .info, false),
+        (["LOG_LEVEL": "nonsense", "DS_LOG_LEVEL": "error"], .error, false),
+        (["DEBUG_TIMING": "1"], .info, true), (["DEBUG_TIMING": "0"], .info, false),
+        (["DEBUG_TIMING": "True"], .info, true),
+        (["DEBUG_TIMING": "1", "DS_DEBUG_TIMING": "false"], .info, false),
+    ])
+    func plainNamesCountWhereOursAreMissing(
+        variables: [String: String], level: LogLevel, debugTiming: Bool
+    ) throws {
+        let settings = try Settings.load(arguments: [], environment: variables)
+        #expect(settings.logLevel == level && settings.debugTiming == debugTiming)
+    }
+
+    @Test func malformedPlainVariableIsNamed() throws {
+        let error = #expect(throws: SettingsError.self) {
+            try Settings.load(arguments: [], environment: ["LOG_LEVEL": "loud"])
+        }
+        #expect(try #require(error).description.contains("environment variable LOG_LEVEL"))
     }
 
     @Test func relativeDirectoriesBecomeAbsolute() throws {
@@ -151,7 +179,10 @@ let repository = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.jo
         ("DS_ADMIN", "yes"), ("DS_ADMIN_ALLOW", ""), ("DS_ADMIN_ALLOW", "localhost"),
         ("DS_ADMIN_ALLOW", "10.0.0.0/33"), ("DS_ADMIN_ALLOW", "10.0.0.1/8"), ("DS_ADMIN_ALLOW", "::1/129"),
         ("DS_ADMIN_ALLOW", "127.0.0.1;"), ("DS_ADMIN_ALLOW", "1.2.3.4,5.6.7.8"), ("DS_ADMIN_ALLOW", "::1/"),
-        ("DS_NGINX_PATH", ""), ("DS_SWEEP_INTERVAL", ""),
+        ("DS_NGINX_PATH", ""), ("DS_SWEEP_INTERVAL", ""), ("DS_REQUEST_LOG", "requests.log"),
+        ("DS_REQUEST_LOG", ""), ("DS_REQUEST_LOG", "/a b"), ("DS_REQUEST_LOG", "/var/log/"),
+        ("DS_REQUEST_LOG", "/a;off"), ("DS_REQUEST_LOG_FORMAT", "combined"), ("DS_LOG_FORMAT", "JSON"),
+        ("DS_SLOW_REQUEST_MILLISECONDS", "-1"), ("DS_DEBUG_TIMING", "1"),
     ])
     func malformedVariableNamesEverything(name: String, value: String) throws {
         let error = #expect(throws: SettingsError.self) {

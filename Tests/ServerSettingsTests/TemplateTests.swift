@@ -23,6 +23,7 @@ import Testing
                 "DS_SEGMENT_DIR": "/srv/ds/segments",
                 "DS_MAX_BODY_BYTES": "16777216", "DS_LIVE_READ_TIMEOUT": "90", "DS_AUTH": "none",
                 "DS_AUTH_DELEGATE_URL": "", "DS_LIMIT_ZONES": "", "DS_RATE_LIMITS": "", "DS_LIVE_LIMITS": "",
+                "DS_REQUEST_LOG": "", "DS_DEBUG_HEADERS": "",
             ])
     }
 

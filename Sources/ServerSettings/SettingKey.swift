@@ -109,7 +109,8 @@ public struct SettingKey: Sendable {
         SettingKey(
             "log_level", .logLevel(\.logLevel), default: "info", unit: "level",
             reason: "least severe level that workers and the live process log; LOG_LEVEL counts too",
-            notes: "Least severe level that workers and the live process log. The variable LOG_LEVEL counts too, where "
+            notes:
+                "Least severe level that workers and the live process log. The variable LOG_LEVEL counts too, where "
                 + "DS_LOG_LEVEL is missing."),
         SettingKey(
             "log_format", .choice(\.logFormat), default: "text", unit: "format",
@@ -117,7 +118,8 @@ public struct SettingKey: Sendable {
         SettingKey(
             "request_log", .requestLog(\.requestLog), default: "off", unit: "off, stdout or path",
             reason: "where nginx writes one line for each request; queries and headers are never in it",
-            notes: "Where nginx writes one line for each request; a path is absolute. Queries and headers are never "
+            notes:
+                "Where nginx writes one line for each request; a path is absolute. Queries and headers are never "
                 + "in it, so neither tokens nor reader keys."),
         SettingKey(
             "request_log_format", .choice(\.requestLogFormat), default: "json", unit: "format",
@@ -126,12 +128,14 @@ public struct SettingKey: Sendable {
             "slow_request_milliseconds", .integer(\.slowRequestMilliseconds, 0...3_600_000), default: "1000",
             unit: "milliseconds",
             reason: "a request that takes longer gets a line that says what took the time; 0: none does",
-            notes: "A request that takes longer gets a line that says what took the time. Waiting of live readers does "
+            notes:
+                "A request that takes longer gets a line that says what took the time. Waiting of live readers does "
                 + "not count. 0: none does."),
         SettingKey(
             "debug_timing", .flag(\.debugTiming), default: "false", unit: "true or false",
             reason: "answers carry Server-Timing and X-Request-Id; DEBUG_TIMING counts too",
-            notes: "Answers carry Server-Timing (what took how long) and X-Request-Id. The variable DEBUG_TIMING counts "
+            notes:
+                "Answers carry Server-Timing (what took how long) and X-Request-Id. The variable DEBUG_TIMING counts "
                 + "too, where DS_DEBUG_TIMING is missing."),
         SettingKey(
             "nginx_path", .executable(\.nginxPath), default: "nginx", unit: "executable",

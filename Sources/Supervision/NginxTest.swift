@@ -24,19 +24,11 @@ enum NginxTest {
         let memory = MemoryDirectory(copy.layout)
         if copy.auth == .projectJWT { try memory.create(group: nil) }
         defer { memory.remove() }
-        let log = folder + "/test.log"
-        let descriptor = open(log, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
-        guard descriptor >= 0 else { throw .system("opening \(log)", code: errno) }
-        defer { close(descriptor) }
-        let child = try ChildProcess.spawn(
+        let (reason, said) = try ShortCommand.run(
             [nginx, "-e", "stderr", "-p", rendered.directory + "/", "-c", Nginx.mainFile, "-t", "-q"],
-            environment: environment, standardError: descriptor)
-        var status: Int32 = 0
-        while waitpid(child.identifier, &status, 0) < 0, errno == EINTR {}
-        let reason = ExitReason(waitStatus: status)
+            environment: environment, quotes: true)
         guard reason != .status(0) else { return [] }
-        let said = (try? SmallFile.read(log, most: 65_536)) ?? []
-        let lines = String(decoding: said, as: UTF8.self).split(whereSeparator: \.isNewline).map(String.init)
+        let lines = said.split(whereSeparator: \.isNewline).map(String.init)
         let errors = lines.filter {
             $0.contains("[emerg]") || $0.contains("[alert]") || $0.contains("[crit]")
         }
@@ -48,7 +40,8 @@ enum NginxTest {
     {
         do throws(SettingsError) {
             return try Settings.load(
-                arguments: ["--data-dir", folder + "/data"], environment: settings.environment())
+                arguments: ["--data-dir", folder + "/data", "--request-log", "off"],
+                environment: settings.environment())
         } catch {
             throw SupervisionError(.configuration, error.description)
         }

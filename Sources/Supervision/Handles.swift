@@ -10,8 +10,10 @@ struct Handles: ~Copyable {
 
     /// Goes on from the lock.
     init(lock: consuming DataDirectoryLock, sockets: Sockets) throws(SupervisionError) {
-        connections = try SocketPair()
-        errors = try ErrorRelay()
+        let errors = try ErrorRelay()
+        let connections = try SocketPair()
+        self.errors = errors
+        self.connections = connections
         self.sockets = sockets
         self.lock = lock
     }

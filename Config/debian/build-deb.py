@@ -127,7 +127,7 @@ def add_shell_help(tree: Tree, program: Path) -> None:
         ("zsh", "usr/share/zsh/vendor-completions/_durable-streams"),
         ("fish", "usr/share/fish/vendor_completions.d/durable-streams.fish"),
     ):
-        lines = output(program, "--generate-completion-script", shell).splitlines()
+        lines = output(program, "completions", shell).splitlines()
         # Completions are read, never run.
         tree.write(path, "\n".join(line for line in lines if not line.startswith("#!")) + "\n")
     manual = subprocess.run([str(program), "man"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)

@@ -28,7 +28,7 @@ SETTINGS_FILE = "/etc/durable-streams/durable-streams.yaml"
 CERTIFICATES = "/etc/letsencrypt/live/streams.example.com"
 TROUBLES = TEXTS["troubleshooting.md"]
 # Named by the pages, and not there yet.
-COMING = {"check-config", "logs.md"}
+COMING = {"logs.md"}
 LANGUAGES = {"sh", "bash", "nginx", "nginx main", "nginx server", "nginx include", "yaml", "ini", "sysctl", "json", "promql", "text", "console", ""}
 
 

@@ -79,7 +79,7 @@ def test_token_for_some_paths(well: Stack) -> None:
     project = Project(well)
     known(well, project)
     token = project.token("write", stream_id="orders/*")
-    seen = doctor("--url", url(well), "--token", token, "--quick", *BODY)
+    seen = doctor("--url", url(well), "--quick", *BODY, DS_TOKEN=token)
     seen.check({})
     assert set(seen.left_out) == TLS | {"long-poll-time", "event-stream-time"}
 

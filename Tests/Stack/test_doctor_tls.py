@@ -48,7 +48,7 @@ PUBLIC = Front(location="proxy_redirect http:// https://;")
 
 def examine(behind: Stack, certificate: Path, *arguments: object, front: Front = PUBLIC, trusted: bool = True, also: tuple = ()):
     with running(front, behind.port, certificate) as port:
-        trust = ("--ca-file", certificate / "fullchain.pem") if trusted else ()
+        trust = ("--cacert", certificate / "fullchain.pem") if trusted else ()
         plain = [str(argument).replace("PORT", str(behind.port)) for argument in arguments]
         return doctor("--url", f"https://127.0.0.1:{port}", *trust, *also, *BODY, *plain)
 
@@ -103,7 +103,7 @@ def sign(folder: Path, authority: Path, name: str, *dates: str) -> Path:
 
 def test_it_has_ended(behind: Stack, certificate: Path, tmp_path: Path) -> None:
     ended = sign(tmp_path / "c", certificate, "IP:127.0.0.1", "-startdate", "20200101000000Z", "-enddate", "20200401000000Z")
-    seen = examine(behind, ended, trusted=False, also=("--ca-file", certificate / "fullchain.pem"))
+    seen = examine(behind, ended, trusted=False, also=("--cacert", certificate / "fullchain.pem"))
     seen.check({"certificate": "certbot renew && nginx -s reload"})
 
 
@@ -111,7 +111,7 @@ def test_chain_is_missing(behind: Stack, certificate: Path, tmp_path: Path) -> N
     """The server shows its own certificate, and not the one between it and those that are trusted."""
     authority = make_certificate(tmp_path / "a", "DNS:authority.example.com")
     lone = sign(tmp_path / "c", authority, "IP:127.0.0.1", "-days", "90")
-    seen = examine(behind, lone, trusted=False, also=("--ca-file", certificate / "fullchain.pem"))
+    seen = examine(behind, lone, trusted=False, also=("--cacert", certificate / "fullchain.pem"))
     seen.check({"certificate": "fullchain.pem"})
 
 

@@ -8,7 +8,10 @@ struct DoctorOptions: ParsableArguments {
                 + "directory listens."))
     var url: String?
 
-    @Option(help: "A token of the project. One of scope write lets all checks be done.")
+    @Option(
+        help:
+            "A token of the project; one of scope write lets all checks be done. Others can see it in the list of processes: better DS_TOKEN."
+    )
     var token: String?
 
     @Option(help: "The project. Default: the one that the token or the URL names, else _default.")
@@ -32,7 +35,7 @@ struct DoctorOptions: ParsableArguments {
     var maxBody: SizeArgument?
 
     @Option(help: "A file of certificates (PEM) that are trusted in place of the system's.")
-    var caFile: String?
+    var cacert: String?
 
     @Option(
         name: .customLong("plain-url"),
@@ -50,4 +53,7 @@ struct DoctorOptions: ParsableArguments {
 
     @Flag(help: "Answer with one JSON object on standard output.")
     var json = false
+
+    /// The token, from wherever it was given.
+    var credential: String? { token ?? Command.environment["DS_TOKEN"].flatMap { $0.isEmpty ? nil : $0 } }
 }

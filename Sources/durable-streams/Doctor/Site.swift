@@ -48,20 +48,20 @@ final class Site {
     private let folder = "__doctor-" + String(UInt64.random(in: 1 << 60 ... .max), radix: 16)
 
     init(_ options: DoctorOptions, url: String, largestBody known: Int?) throws(Obstacle) {
-        address = SiteAddress(url: url, project: options.project, token: options.token)
-        claims = options.token.flatMap(SiteClaims.init)
+        address = SiteAddress(url: url, project: options.project, token: options.credential)
+        claims = options.credential.flatMap(SiteClaims.init)
         existing = options.stream
         origin = options.origin
         largestBody = options.maxBody.map { Int($0.bytes) } ?? known ?? Site.defaultBody
         plainURL = options.plainURL ?? address.usualPlainURL
         var client = HTTPOptions()
-        client.caFile = options.caFile
+        client.caFile = options.cacert
         client.wantsCertificates = true
         client.userAgent = "durable-streams-doctor"
         caller = try Caller(
             Caller.Recipe(
                 options: client, fields: HTTPFields(options.headers.compactMap { HTTPField(line: $0) }),
-                token: options.token))
+                token: options.credential))
     }
 
     /// `max_body_bytes` of a server that says nothing else.

@@ -41,7 +41,7 @@ enum Certificate: SiteCheck {
             } else if words.contains("local issuer") {
                 "ssl_certificate …/fullchain.pem; in place of cert.pem (nginx): the chain belongs to it"
             } else {
-                "certbot certonly -d \(host); for a certificate authority of your own give doctor --ca-file"
+                "certbot certonly -d \(host); for a certificate authority of your own give doctor --cacert"
             }
         return Diagnosis(
             .error, seen: "the certificate is not accepted: \(words)", matters: "clients refuse to connect",

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-import stack as stack_module
 from front import doctor
 from stack import BINARY, REPOSITORY, Stack, remove_tree, temporary_root
 
@@ -171,14 +170,13 @@ def test_kernel(host: Stack, tmp_path: Path) -> None:
     assert "sysctl -w net.core.somaxconn=4096" in done.stdout
 
 
-def test_replaced_program(fresh_stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replaced_program(fresh_stack, tmp_path: Path) -> None:
     """As an upgrade leaves it before the reload."""
     for name in ("durable-streams", "durable-streams-worker", "durable-streams-live"):
         shutil.copy2(BINARY.with_name(name), tmp_path / name)
     stack: Stack = fresh_stack(start=False, DS_NGINX_TEMPLATES=REPOSITORY / "nginx")
-    with monkeypatch.context() as patch:
-        patch.setattr(stack_module, "BINARY", tmp_path / "durable-streams")
-        stack.start()
+    stack.binary = tmp_path / "durable-streams"
+    stack.start()
     examine(stack).check({})
     (tmp_path / "durable-streams-worker").unlink()
     examine(stack).check({"versions": "durable-streams reload"}, "warning")

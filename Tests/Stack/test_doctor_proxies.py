@@ -11,7 +11,7 @@ from front import Front, doctor, running
 from stack import Stack, remove_tree, temporary_root
 from store import wait_until
 
-SHORT = {"DS_LONG_POLL_TIMEOUT": 1, "DS_SSE_KEEP_ALIVE": 1, "DS_SSE_LIFETIME": 2, "DS_MAX_BODY_BYTES": 2 << 20}
+SHORT = {"DS_LONG_POLL_TIMEOUT": 1, "DS_SSE_KEEP_ALIVE": 1, "DS_SSE_LIFETIME": 8, "DS_MAX_BODY_BYTES": 2 << 20}
 BODY = ("--max-body", "2MiB")
 
 # Copies of whatever a map says, whatever the server says.

@@ -22,6 +22,7 @@ enum EventBuffering: SiteCheck {
                     "an event stream is answered \(head.status)", mend: "pass GET with ?live=sse on as it is")
             ]
         }
+        guard outcome.hadTime || outcome.delay != nil else { throw .skipped("the append took too long") }
         return [
             diagnosis(
                 outcome.delay.map { "an event came \(LongPollTime.tenths($0)) s after its append" }

@@ -8,6 +8,8 @@ enum EventWatch {
     struct Outcome {
         /// Seconds from the append's answer to what was appended; nil: it did not come in time.
         var delay: Double?
+        /// Whether the read had time enough behind the append's answer.
+        var hadTime = false
         /// The head of the answer; nil when not even that came.
         var head: HTTPHead?
     }
@@ -18,6 +20,8 @@ enum EventWatch {
     static let patience = 2.5
     /// Seconds after which the append is made: the reader waits by then.
     private static let pause = 0.3
+    /// Seconds for the append itself, on a slow machine or behind a limit of rates.
+    private static let reserve = 12.0
 
     /// - Parameter query: what makes the read a live one.
     static func run(_ site: Site, _ target: String, query: String) throws(Obstacle) -> Outcome {
@@ -36,6 +40,10 @@ enum EventWatch {
                 let isThere = String(decoding: text, as: UTF8.self).contains("second")
                 if isThere { arrived = EventWatch.now }
                 return !isThere
+            },
+            goesOn: {
+                let from = answered.load(ordering: .sequentiallyConsistent)
+                return from == 0 || Double(EventWatch.now - from) / 1e9 < patience
             })
         let writer = NamedThread("append") {
             usleep(UInt32(pause * 1e6))
@@ -47,16 +55,20 @@ enum EventWatch {
         defer { writer.join() }
         do throws(Obstacle) {
             _ = try site.caller.another().send(
-                "GET", url + query, [], timeLimit: pause + patience, callbacks: watch)
+                "GET", url + query, [], timeLimit: pause + patience + reserve, callbacks: watch)
         } catch {
-            guard case .failed(let failure) = error, failure.kind == .timeout || failure.kind == .lost else {
+            // Given up by ourselves before there was a head, or cut off: what arrived counts.
+            guard case .failed(let failure) = error, [.timeout, .lost, .local].contains(failure.kind) else {
                 throw error
             }
         }
+        let ended = EventWatch.now
+        let from = answered.load(ordering: .sequentiallyConsistent)
+        // An empty answer that was under way when the append was made is none to it.
+        outcome.hadTime = from > 0 && ended > from && Double(ended - from) / 1e9 > 0.2
         if outcome.head?.status == 429 { throw .skipped(EventWatch.tooMany) }
         guard arrived > 0 else { return outcome }
         // The event may overtake the answer to the append.
-        let from = answered.load(ordering: .sequentiallyConsistent)
         outcome.delay = from > 0 && arrived > from ? Double(arrived - from) / 1e9 : 0
         return outcome
     }

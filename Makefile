@@ -4,7 +4,7 @@ SHELL := /bin/bash
 BUILD := swift build -c release
 BINARY := .build/release/durable-streams
 PYTHON := .venv/bin/python
-STACK_WORKERS ?= 2
+STACK_WORKERS ?= 3
 
 SERVER_PACKAGES := nginx libfcgi-dev libsqlite3-dev libssl-dev libxxhash-dev libcurl4-openssl-dev pkg-config libjs-dygraphs
 DEB_PACKAGES := binutils dpkg-dev patchelf

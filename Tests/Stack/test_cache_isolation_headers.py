@@ -104,7 +104,10 @@ def test_internal_places_are_closed(cut_stack: Stack, cut: Client, mine: Project
                        f"{mine.url('')}..{place}", f"//{place}", f"/.{place}", f"http://127.0.0.1{place}"):  # fmt: skip
             for token in (None, held.good, mine.token("manage")):
                 for method in ("GET", "POST", "PUT", "HEAD"):
-                    answer = held.deny(look(ask(cut, method, target, token, If_None_Match=etag)))
+                    answer = held.deny(ask(cut, method, target, token, If_None_Match=etag))
+                    # The operator's route has headers of its own (test_admin_access.py).
+                    if "-admin-" not in place:
+                        look(answer)
                     assert answer.status in (400, 401, 403, 404, 405, 414), f"{method} {target}: {answer.describe()}"
                     assert served(answer) != "HIT" and "Stream-Next-Offset" not in answer and "ETag" not in answer, answer.describe()
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from access import wait_until
 from admin import OWN, Admin, basic, check_private, check_refused, expect_json, fastcgi, password
 from client import Client, unique
 from commands import run
@@ -183,6 +184,8 @@ def test_files(fresh_stack) -> None:
         assert secret not in path.read_text()
         assert key.strip() not in path.read_text() or stat.S_IMODE(path.stat().st_mode) & 0o137 == 0
     before = hashed.read_bytes()
+    # The server may be ready for others before it has said so itself.
+    wait_until(lambda: "Ctrl-C stops everything" in stack.log.read_text(), "the server's first lines", 10)
     stack.stop()
     log = stack.log.read_text()
     assert secret not in log and key.strip() not in log and str(data / "admin-password") in log

@@ -245,10 +245,12 @@ def tab_to(page: Page, selector: str, most: int = 60) -> None:
     for _ in range(most):
         page.press("Tab")
         if page.run("(selector) => document.activeElement.matches(selector)", selector):
-            outline = page.run(
-                "(() => { const style = getComputedStyle(document.activeElement); return [style.outlineStyle, parseFloat(style.outlineWidth)]; })()"
+            # Styles follow the focus with the next frame.
+            page.wait(
+                """(selector) => { const style = getComputedStyle(document.activeElement);
+                return document.activeElement.matches(selector) && style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2; }""",
+                selector,
             )
-            assert outline[0] != "none" and outline[1] >= 2, (selector, outline)
             return
     raise AssertionError(f"{selector} is not reached: {page.run('document.activeElement.outerHTML')}")
 

@@ -66,7 +66,7 @@ def test_all_lines_are_json(fresh_stack) -> None:
         line = wait_for(stack, "^refused ", process=process, request_id=f"refused-{way}")
         assert line["level"] == "notice" and line["message"].startswith("refused get /v1/p/stream/a: "), line
     # A socket that is not there: nginx says so, and for which request. It keeps connections, so their other end goes too;
-    # one may be tried before nginx has noticed.
+    # one may be tried before nginx has noticed, to read (recv), or to write (writev).
     socket = stack.data_dir / "run/live.sock"
     live = stack.processes("durable-streams-live")[0]
     socket.rename(socket.with_suffix(".away"))
@@ -74,7 +74,7 @@ def test_all_lines_are_json(fresh_stack) -> None:
     assert not wait_gone([who for who in stack.seen if who[0] == live], 5)
     expect(http.request("GET", project.url("a", "live=sse&offset=-1&rk=QUERYSECRET"), {"Referer": "http://h/?rk=QUERYSECRET"}), 502)
     socket.with_suffix(".away").rename(socket)
-    line = wait_for(stack, "connect|recv", process="nginx")
+    line = wait_for(stack, "upstream", process="nginx")
     assert line["level"] in ("error", "critical") and 'request: "GET /v1/p/stream/a"' in line["message"] and line["pid"] > 1, line
     http.close()
     stack.stop()

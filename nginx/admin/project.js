@@ -23,10 +23,12 @@ function usage({ usage: used, quota }) {
 }
 
 function secrets(project, again) {
+  const redraw = () => again().catch((error) => open("The list of secrets is old",
+    () => [errorPanel("The project could not be loaded again", error)]));
   const add = async () => {
     try {
       const made = await api.addSecret(project.name);
-      again();
+      redraw();
       await showOnce("New secret",
         "Sign new tokens with it; those of older secrets stay good until you remove these. It is shown now and never again.", made.secret);
     } catch (error) {
@@ -40,7 +42,7 @@ function secrets(project, again) {
       () => api.removeSecret(project.name, id).then(() => true));
     if (!ok) return;
     toast(`Secret ${id} removed.`);
-    again();
+    redraw();
   };
   return h("section", { class: "panel", id: "secrets" },
     h("div", { class: "head section-head" }, h("h2", {}, "Secrets"),
@@ -112,7 +114,7 @@ function origins(project, again) {
     "Save origins", async () => {
       await api.setOrigins(project.name, lines(input.value));
       toast("Origins saved.");
-      again();
+      await again();
     });
 }
 
@@ -126,7 +128,7 @@ function quotas(project, again) {
     await api.setQuota(project.name, { streams: number(inputs.streams), bytes: number(inputs.bytes),
       body: number(inputs.body) });
     toast("Quotas saved.");
-    again();
+    await again();
   });
 }
 
@@ -160,7 +162,7 @@ export function showProject(place, { project: name }, signal) {
     try {
       const project = await api.oneProject(name, signal);
       fill(state, project.registered ? pill("registered", "good") : pill("streams only"));
-      fill(content, project.registered ? registered(project, load) : plain(project, load));
+      fill(content, project.registered ? registered(project, () => api.oneProject(name, signal)) : plain(project, load));
     } catch (error) {
       if (!signal.aborted) fill(content, errorPanel("The project could not be loaded", error, load));
     } finally {
@@ -177,11 +179,28 @@ function plain(project, again) {
     button("Register", async () => { if ((await register(project.name)) !== null) again(); }, { class: "primary" }));
 }
 
-function registered(project, again) {
+/** The parts of a registered project. What is saved in one redraws what shows it and leaves alone what is typed elsewhere. */
+function registered(project, reload) {
+  const again = (...names) => async () => {
+    const now = await reload();
+    for (const name of names) {
+      const part = draw[name](now);
+      shown[name].replaceWith(part);
+      shown[name] = part;
+    }
+  };
+  const draw = {
+    usage: (now) => h("section", { class: "panel slim" }, usage(now) ?? NOTHING),
+    secrets: (now) => secrets(now, again("secrets", "tokens")),
+    tokens,
+    origins: (now) => origins(now, again("origins")),
+    quotas: (now) => quotas(now, again("quotas", "usage")),
+  };
+  const shown = Object.fromEntries(Object.entries(draw).map(([name, part]) => [name, part(project)]));
   return [
-    h("section", { class: "panel slim" }, usage(project) ?? NOTHING),
+    shown.usage,
     h("div", { class: "columns" },
-      h("div", { class: "stack" }, secrets(project, again), tokens(project), readerKeys(project)),
-      h("div", { class: "stack" }, origins(project, again), quotas(project, again))),
+      h("div", { class: "stack" }, shown.secrets, shown.tokens, readerKeys(project)),
+      h("div", { class: "stack" }, shown.origins, shown.quotas)),
   ];
 }

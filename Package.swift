@@ -23,6 +23,8 @@ let package = Package(
             traits: ["YAML"]),
         .package(url: "https://github.com/apple/swift-log", from: "1.6.0"),
         .package(url: "https://github.com/apple/swift-nio", from: "2.90.0"),
+        // The benchmark's programs alone use it.
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ],
     targets: [
         // C libraries and system headers.
@@ -135,7 +137,8 @@ let package = Package(
             name: "bench-append", dependencies: ["BenchCommon", "CLinux"],
             path: "Tests/Bench/append", swiftSettings: strict),
         .target(
-            name: "BenchCommon", dependencies: ["CLinux"],
+            name: "BenchCommon",
+            dependencies: ["CLinux", .product(name: "Histogram", package: "hdrhistogram-swift")],
             path: "Tests/Bench/common", swiftSettings: strict),
 
         // What the tests of several targets share, and a second process that writes.

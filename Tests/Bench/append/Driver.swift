@@ -27,7 +27,7 @@ final class Driver {
     private var lastAnswer: Int64 = 0
     private var lost = 0
     private var statuses: [Int: Int] = [:]
-    private var latencies: Latencies
+    private var latencies = Latencies()
 
     /// Connects.
     init(options: Options) throws {
@@ -43,7 +43,6 @@ final class Driver {
         waiting = Array(repeating: 0, count: options.connections)
         idle = Array(0..<options.connections)
         wanted = options.appends
-        latencies = Latencies(expected: options.appends)
         for tag in 0..<options.connections {
             let connection = try Connection(target: options.target)
             try poll.add(connection.descriptor, tag: tag)

@@ -21,11 +21,10 @@ final class Driver {
     private var closed = 0
     private var appended = 0
     private var firstDue: Int64 = 0
-    private var latencies: Latencies
+    private var latencies = Latencies()
 
     init(options: Options) throws {
         self.options = options
-        latencies = Latencies(expected: options.subscribers * options.appends)
         writer = try Writer(options: options)
         timer = try DueTimer()
         poll = try Poll()

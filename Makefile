@@ -14,7 +14,7 @@ BENCH_PACKAGES := wrk
 
 .PHONY: help
 help: ## Show this help
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-9s %s\n", $$1, $$2 }'
 
 .PHONY: run
 run: build ## Install what is missing, build, and run the server in the foreground (DS_DATA_DIR, default ./data)
@@ -48,11 +48,18 @@ deb: build ## Make the Debian package, in .build/deb
 	@.ci/install-packages $(DEB_PACKAGES)
 	@python3 Config/debian/build-deb.py
 
-.PHONY: bench
-bench: build ## Run the benchmark (minutes)
+.PHONY: bench-programs
+bench-programs: build
 	@.ci/install-packages $(BENCH_PACKAGES)
 	@$(BUILD)
+
+.PHONY: bench
+bench: bench-programs ## Run the benchmark (minutes): a table, and files in .build/bench
 	python3 Tests/Bench/bench.py
+
+.PHONY: bench-all
+bench-all: bench-programs ## Run all figures: also purge, rotation, backup, forks, replay, scale (half an hour)
+	python3 Tests/Bench/bench.py --all
 
 .PHONY: format
 format: ## Format the Swift files in place

@@ -24,6 +24,7 @@ import report
 from processes import BenchError, end_on_signals, raise_file_limit
 
 REPOSITORY = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+RESULTS = os.path.join(REPOSITORY, ".build", "bench")
 IN_MEMORY = ("tmpfs", "ramfs")
 
 
@@ -33,11 +34,14 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="one round of one second each")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each figure (default 5)")
     parser.add_argument("--seconds", type=int, default=2, help="length of a run (default 2)")
+    parser.add_argument("--all", action="store_true",
+                        help="take also the figures about purge, rotation, backup, forks, replay, scale and access")
     parser.add_argument("--only", metavar="NAME[,NAME]", default="",
                         help="take only these figures: " + ", ".join(figures.names()))
     parser.add_argument("--purge-bytes", metavar="BYTES", type=byte_count,
                         help="size of the deleted stream that is purged, such as 10GiB (default 1GiB)")
-    parser.add_argument("--json", metavar="FILE", help="write the rows there too")
+    parser.add_argument("--json", metavar="FILE", default=os.path.join(RESULTS, "results.json"),
+                        help="write the rows there too (default .build/bench/results.json)")
     parser.add_argument("--binaries", default=os.path.join(REPOSITORY, ".build", "release"),
                         help="folder of the built programs (default: the release build)")
     parser.add_argument("--work-dir", default="/var/tmp",
@@ -142,8 +146,7 @@ def main():
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     print(report.table(rows))
-    if options.json:
-        report.write_json(rows, options.json)
+    report.write_json(rows, options.json)
     tell(f"{time.monotonic() - begin:.0f} s")
     return status or int(any(row.failure for row in rows))
 

@@ -1,8 +1,12 @@
 """The figures one after another: which server each is taken on, and the rows that come of them."""
 
+from __future__ import annotations
+
 import contextlib
+import dataclasses
 import os
 import shutil
+from collections.abc import Callable, Iterator
 
 import baseline as baselines
 import figures_access
@@ -17,37 +21,56 @@ import figures_space
 import stack as stacks
 from load import compare
 from processes import BenchError
-from report import Row
+from report import Curve, Row
 
-# Each server with its settings, and the figures taken on it.
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Figures below one heading, taken on a server that is started for them with these settings beside its
+    baseline; without a server's name, on servers of their own."""
+
+    heading: str
+    figures: tuple[Callable, ...]
+    server: str = ""
+    settings: dict[str, str] = dataclasses.field(default_factory=dict)
+    # Whether the memory of this server counts: some get bodies of 16 MiB, several of which are in hand at a time.
+    watched: bool = False
+
+
+# Segments would take over what is to come out of the cache.
+UNCUT = {"DS_SEGMENT_MAX_BYTES": "1GiB"}
+
+# What `make bench` takes.
 PLAN = (
-    ("default", {}, (figures_requests.appends, figures_requests.catch_up_miss, figures_requests.live,
-                     figures_replay.replay)),
-    ("replay", {}, (figures_replay.replay_many, figures_replay.replay_cold)),
-    # Segments would take over what is to come out of the cache.
-    ("hot", {"DS_SEGMENT_MAX_BYTES": "1GiB"}, (figures_requests.catch_up_hit,)),
-    ("small", {"DS_SEGMENT_MAX_BYTES": "1GiB", "DS_READ_CHUNK_BYTES": str(64 * 1024)},
-     (figures_requests.catch_up_hit,)),
-    ("forks", {}, (figures_forks.fork_creation, figures_forks.fork_chains)),
+    Part("Appends and reads through nginx", (figures_requests.appends, figures_requests.catch_up_miss),
+         "default", watched=True),
+    Part("Reads from nginx's cache", (figures_requests.catch_up_hit,), "hot", UNCUT, watched=True),
+    Part("Live delivery", (figures_requests.live,), "live", watched=True),
 )
-# Servers whose memory counts: the others get bodies of 16 MiB, several of which are in hand at a time.
-WATCHED = ("default", "replay", "hot", "small")
-# Figures that start servers of their own.
-ALONE = (figures_purge.purge_one, figures_purge.purge_expired, figures_rotation.append_during_rotation,
-         figures_scale.append_to_many_streams, figures_scale.append_to_long_stream, figures_space.disk_space,
-         figures_backup.backup, figures_access.append_with_token, figures_access.hit_with_token,
-         figures_access.not_modified_with_token, figures_access.list_many_streams)
+# What `make bench-all` takes too.
+EXTRA = (
+    Part("Replay", (figures_replay.replay,), "replay", watched=True),
+    Part("Replay", (figures_replay.replay_many, figures_replay.replay_cold), "replay-many", watched=True),
+    Part("Reads from nginx's cache", (figures_requests.catch_up_hit,), "small",
+         {**UNCUT, "DS_READ_CHUNK_BYTES": str(64 * 1024)}, watched=True),
+    Part("Forks", (figures_forks.fork_creation, figures_forks.fork_chains), "forks"),
+    Part("Chores beside appends", (figures_purge.purge_one, figures_purge.purge_expired,
+                                   figures_rotation.append_during_rotation, figures_backup.backup)),
+    Part("Scale", (figures_scale.append_to_many_streams, figures_scale.append_to_long_stream,
+                   figures_access.list_many_streams, figures_space.disk_space)),
+    Part("Access", (figures_access.append_with_token, figures_access.hit_with_token,
+                    figures_access.not_modified_with_token)),
+)
 
 
-def name_of(figure):
+def name_of(figure: Callable) -> str:
     """The name by which a figure is selected."""
     return figure.__name__.replace("_", "-")
 
 
-def names():
+def names() -> list[str]:
     """All figures, each once."""
-    figures = [figure for _, _, group in PLAN for figure in group] + list(ALONE)
-    return list(dict.fromkeys(map(name_of, figures)))
+    return list(dict.fromkeys(name_of(figure) for part in PLAN + EXTRA for figure in part.figures))
 
 
 class Bench:
@@ -57,38 +80,43 @@ class Bench:
         self.options, self.binaries, self.folder = options, options.binaries, folder
         self.rounds, self.seconds = options.rounds, options.seconds
         self.sampler, self.tell = sampler, tell
-        self.rows = []
+        self.rows: list[Row] = []
+        self.curves: list[Curve] = []
+        self.heading = ""
         self.gateway_errors = None
 
-    def run(self):
+    def run(self) -> None:
         """All figures that were asked for, then what was counted on the way."""
-        for name, settings, group in PLAN:
-            chosen = [figure for figure in group if self.chosen(figure)]
-            if chosen:
-                self.with_baseline(name, settings, chosen)
-        for figure in filter(self.chosen, ALONE):
-            self.take(figure)
+        for part in PLAN + EXTRA if self.options.all or self.options.only else PLAN:
+            self.heading = part.heading
+            chosen = [figure for figure in part.figures if self.chosen(figure)]
+            if chosen and part.server:
+                self.with_baseline(part, chosen)
+            else:
+                for figure in chosen:
+                    self.take(figure)
+        self.heading = "Counted on the way"
         if self.gateway_errors is not None:
             self.add(Row("502 and 504 answers to appends", self.gateway_errors, "answers", reach=1))
         if self.sampler.samples:
             self.memory()
 
-    def chosen(self, figure):
+    def chosen(self, figure: Callable) -> bool:
         """Whether a figure was asked for."""
         return not self.options.only or name_of(figure) in self.options.only
 
-    def with_baseline(self, name, settings, figures):
+    def with_baseline(self, part: Part, chosen: list[Callable]) -> None:
         """Start a stack and its baseline, take some figures, and stop both."""
-        with self.stack(name, settings) as stack:
-            if name in WATCHED:
+        with self.stack(part.server, part.settings) as stack:
+            if part.watched:
                 self.sampler.watch(stack.pid)
-            with baselines.start(self.binaries, os.path.join(self.folder, name), stack) as baseline:
+            with baselines.start(self.binaries, os.path.join(self.folder, part.server), stack) as baseline:
                 self.tell(f"nginx configuration of the baselines: {baseline.how}")
-                for figure in figures:
+                for figure in chosen:
                     self.take(figure, stack, baseline)
 
     @contextlib.contextmanager
-    def stack(self, name, settings):
+    def stack(self, name: str, settings: dict[str, str]) -> Iterator[stacks.Stack]:
         """A running stack whose folder goes with it."""
         folder = os.path.join(self.folder, name)
         try:
@@ -98,23 +126,29 @@ class Bench:
             self.sampler.watch(None)
             shutil.rmtree(folder, ignore_errors=True)
 
-    def take(self, figure, *servers):
+    def take(self, figure: Callable, *servers) -> None:
         """One figure; what stops it is a row that says so, and the others still get their turn."""
         try:
             figure(self, *servers)
         except BenchError as error:
             self.add(Row(name_of(figure), None, "", failure=str(error)))
 
-    def add(self, row):
+    def add(self, row: Row) -> None:
         """Keep a row, and say it at once."""
+        row.group = row.group or self.heading
         self.rows.append(row)
-        self.tell(" ".join(filter(None, row.as_cells())) + (f" ({row.failure})" if row.failure else ""))
+        remarks = "".join(f" ({text})" for text in (row.failure, row.note) if text)
+        self.tell(" ".join(filter(None, row.as_cells())) + remarks)
 
-    def beside(self, name, load, other_url, other, stack, unit="req/s", scale=1.0, reach=None):
+    def add_curve(self, name: str, points: list) -> None:
+        """Keep the latencies of a measurement for the plot; `points` are pairs of a percentile and microseconds."""
+        self.curves.append(Curve(name, [(percentile, value) for percentile, value in points], self.heading))
+
+    def beside(self, name, load, other_url, other, stack, unit="req/s", scale=1.0, reach=None, beside=""):
         """One row: `load` on the stack beside `other` on a baseline; the stack's outcome."""
         mine, theirs = compare([(stack.url, load), (other_url, other)], self.rounds, self.seconds)
         fault = mine.fault or (f"baseline: {theirs.fault}" if theirs.fault else "")
-        self.add(Row(name, mine.rate * scale, unit, theirs.rate * scale, reach, fault))
+        self.add(Row(name, mine.rate * scale, unit, theirs.rate * scale, reach, fault, beside=beside))
         return mine
 
     def fail_last(self, reason):

@@ -8,8 +8,9 @@ STACK_WORKERS ?= 3
 
 SERVER_PACKAGES := nginx libfcgi-dev libsqlite3-dev libssl-dev libxxhash-dev libcurl4-openssl-dev pkg-config libjs-dygraphs
 DEB_PACKAGES := binutils dpkg-dev patchelf
+COUNT_PACKAGES := binutils strace valgrind
 # For a machine of its own on which the package is tried: debootstrap, lintian, systemd.
-TEST_PACKAGES := python3-venv chromium debootstrap lintian mandoc systemd $(DEB_PACKAGES)
+TEST_PACKAGES := python3-venv chromium debootstrap lintian mandoc systemd $(COUNT_PACKAGES) $(DEB_PACKAGES)
 BENCH_PACKAGES := wrk
 
 .PHONY: help
@@ -60,6 +61,11 @@ bench: bench-programs ## Run the benchmark (minutes): a table, and files in .bui
 .PHONY: bench-all
 bench-all: bench-programs ## Run all figures: also purge, rotation, backup, forks, replay, scale (half an hour)
 	python3 Tests/Bench/bench.py --all
+
+.PHONY: profile
+profile: build ## Print where the instructions of an append and of a read go, by function
+	@.ci/install-packages $(COUNT_PACKAGES)
+	@python3 Tests/Stack/profile_requests.py
 
 .PHONY: format
 format: ## Format the Swift files in place

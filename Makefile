@@ -11,11 +11,13 @@ DEB_PACKAGES := binutils dpkg-dev patchelf
 COUNT_PACKAGES := binutils strace valgrind
 # For a machine of its own on which the package is tried: debootstrap, lintian, systemd.
 TEST_PACKAGES := python3-venv chromium debootstrap lintian mandoc systemd $(COUNT_PACKAGES) $(DEB_PACKAGES)
-BENCH_PACKAGES := wrk
+BENCH_PACKAGES := wrk python3-venv
+# Never without being asked: where systemd runs, Redis would start a server of its own.
+PEER_PACKAGES := redis-server libnginx-mod-nchan
 
 .PHONY: help
 help: ## Show this help
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-9s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-11s %s\n", $$1, $$2 }'
 
 .PHONY: run
 run: build ## Install what is missing, build, and run the server in the foreground (DS_DATA_DIR, default ./data)
@@ -54,12 +56,22 @@ bench-programs: build
 	@.ci/install-packages $(BENCH_PACKAGES)
 	@$(BUILD)
 
+# Peers are optional: the table says which are missing.
+.venv-bench/.installed: Tests/Bench/requirements-peers.txt
+	@if python3 -m venv .venv-bench && \
+	    .venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 --timeout 10 -r $<; \
+	then touch $@; else echo "the benchmark goes without the peers of $<" >&2; fi
+
+.PHONY: bench-peers
+bench-peers: .venv-bench/.installed ## Install what the benchmark runs beside this server: Redis, nchan, rakaia-streams
+	@.ci/install-packages $(PEER_PACKAGES)
+
 .PHONY: bench
-bench: bench-programs ## Run the benchmark (minutes): a table, and files in .build/bench
+bench: bench-programs .venv-bench/.installed ## Run the benchmark (minutes): a table, and files in .build/bench
 	python3 Tests/Bench/bench.py
 
 .PHONY: bench-all
-bench-all: bench-programs ## Run all figures: also purge, rotation, backup, forks, replay, scale (half an hour)
+bench-all: bench-programs .venv-bench/.installed ## Run all figures: also purge, rotation, backup, forks, replay, scale (half an hour)
 	python3 Tests/Bench/bench.py --all
 
 .PHONY: profile
@@ -82,4 +94,4 @@ man: build ## Write the manual page, durable-streams.1, into .build
 
 .PHONY: clean
 clean: ## Remove everything that was built; data stays
-	rm -rf .build .build-* .venv
+	rm -rf .build .build-* .venv .venv-bench

@@ -20,6 +20,7 @@ import time
 
 import figures
 import memory
+import plot
 import report
 from processes import BenchError, end_on_signals, raise_file_limit
 
@@ -42,6 +43,9 @@ def arguments():
                         help="size of the deleted stream that is purged, such as 10GiB (default 1GiB)")
     parser.add_argument("--json", metavar="FILE", default=os.path.join(RESULTS, "results.json"),
                         help="write the rows there too (default .build/bench/results.json)")
+    parser.add_argument("--plot", metavar="FILE", default=os.path.join(RESULTS, "results.svg"),
+                        help="draw them there (default .build/bench/results.svg)")
+    parser.add_argument("--markdown", metavar="FILE", help="write the table there too, as Markdown")
     parser.add_argument("--binaries", default=os.path.join(REPOSITORY, ".build", "release"),
                         help="folder of the built programs (default: the release build)")
     parser.add_argument("--work-dir", default="/var/tmp",
@@ -114,15 +118,26 @@ def tell(line):
 
 
 def measure(options, folder):
-    """All rows, or those up to a failure, and the exit status that it asks for."""
+    """What was measured, complete or up to a failure, and the exit status that it asks for."""
     with memory.Sampler() as sampler:
         bench = figures.Bench(options, folder, sampler, tell)
         try:
             bench.run()
-            return bench.rows, 0
+            return bench, 0
         except BenchError as error:
             tell(f"bench: {error}")
-            return bench.rows, 2
+            return bench, 2
+
+
+def publish(options, bench):
+    """The table, and the files."""
+    print(report.table(bench.rows))
+    report.write_json(bench.rows, options.json)
+    plot.write(bench.rows, bench.curves, options.plot)
+    if options.markdown:
+        with open(options.markdown, "w") as file:
+            file.write(report.markdown(bench.rows) + "\n")
+    tell(f"{options.json}, {options.plot}")
 
 
 def main():
@@ -142,13 +157,12 @@ def main():
     folder = os.path.realpath(tempfile.mkdtemp(prefix="ds-bench-", dir=options.work_dir))
     os.chmod(folder, 0o755)
     try:
-        rows, status = measure(options, folder)
+        bench, status = measure(options, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(report.table(rows))
-    report.write_json(rows, options.json)
+    publish(options, bench)
     tell(f"{time.monotonic() - begin:.0f} s")
-    return status or int(any(row.failure for row in rows))
+    return status or int(any(row.failure for row in bench.rows))
 
 
 if __name__ == "__main__":

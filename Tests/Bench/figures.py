@@ -10,9 +10,13 @@ from collections.abc import Callable, Iterator
 
 import baseline as baselines
 import figures_access
+import figures_appends
 import figures_backup
+import figures_batches
 import figures_forks
+import figures_latency
 import figures_purge
+import figures_reads
 import figures_replay
 import figures_requests
 import figures_rotation
@@ -37,22 +41,22 @@ class Part:
     watched: bool = False
 
 
-# Segments would take over what is to come out of the cache.
-UNCUT = {"DS_SEGMENT_MAX_BYTES": "1GiB"}
-
 # What `make bench` takes.
 PLAN = (
-    Part("Appends and reads through nginx", (figures_requests.appends, figures_requests.catch_up_miss),
-         "default", watched=True),
-    Part("Reads from nginx's cache", (figures_requests.catch_up_hit,), "hot", UNCUT, watched=True),
+    Part("Durable appends through nginx, 256 bytes where nothing else is said",
+         (figures_appends.appends, figures_latency.append_at_half_of_peak, figures_batches.json_batches),
+         "appends", watched=True),
+    Part("Catch-up reads through nginx", (figures_reads.catch_up_hit, figures_reads.catch_up_tail), "reads", watched=True),
     Part("Live delivery", (figures_requests.live,), "live", watched=True),
 )
 # What `make bench-all` takes too.
 EXTRA = (
-    Part("Replay", (figures_replay.replay,), "replay", watched=True),
-    Part("Replay", (figures_replay.replay_many, figures_replay.replay_cold), "replay-many", watched=True),
-    Part("Reads from nginx's cache", (figures_requests.catch_up_hit,), "small",
-         {**UNCUT, "DS_READ_CHUNK_BYTES": str(64 * 1024)}, watched=True),
+    Part("More appends and reads", (figures_requests.append_of_few, figures_requests.miss_of_large_body,
+                                    figures_replay.replay), "more", watched=True),
+    Part("More appends and reads", (figures_replay.replay_many, figures_replay.replay_cold), "replay", watched=True),
+    # Segments would take over what is to come out of the cache.
+    Part("More appends and reads", (figures_requests.hit_of_small_pieces,), "small",
+         {"DS_SEGMENT_MAX_BYTES": "1GiB", "DS_READ_CHUNK_BYTES": str(64 * 1024)}, watched=True),
     Part("Forks", (figures_forks.fork_creation, figures_forks.fork_chains), "forks"),
     Part("Chores beside appends", (figures_purge.purge_one, figures_purge.purge_expired,
                                    figures_rotation.append_during_rotation, figures_backup.backup)),
@@ -84,6 +88,8 @@ class Bench:
         self.curves: list[Curve] = []
         self.heading = ""
         self.gateway_errors = None
+        # Appends a second, the most that were seen.
+        self.peak = 0.0
 
     def run(self) -> None:
         """All figures that were asked for, then what was counted on the way."""

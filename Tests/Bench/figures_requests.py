@@ -10,32 +10,25 @@ from report import Row
 APPEND_BYTES = 256
 STREAMS = 100
 MIB = 1 << 20
+FEW = 16
 READERS = 32
 SSE_RATE = 50
 SSE_BYTES = 256
 
 
-def appends(bench, stack, baseline):
-    """Durable appends beside the 204 responder, given the very same requests."""
+def append_of_few(bench, stack, baseline):
+    """Durable appends of few clients, for which each group waits, beside the 204 responder."""
     paths = [stack.create(f"append-{number}") for number in range(STREAMS)]
-    for connections, reach in ((16, None), (64, 0.7), (256, 0.7)):
-        append(bench, f"append, {STREAMS} streams, {connections} connections",
-               paths, connections, reach, stack, baseline)
-    append(bench, "append, one stream, 64 connections", paths[:1], 64, None, stack, baseline)
-
-
-def append(bench, name, paths, connections, reach, stack, baseline):
-    """One row of appends; afterwards everything acknowledged has to be in the streams."""
-    load = Load("POST", paths, connections, APPEND_BYTES)
-    before = sum(map(stack.position, paths))
-    outcome = bench.beside(name, load, baseline.url, load, stack, reach=reach)
+    load = Load("POST", paths, FEW, APPEND_BYTES)
+    outcome = bench.beside(f"append, {STREAMS} streams, {FEW} connections", load, baseline.url, load, stack,
+                           beside="204 responder")
     bench.gateway_errors = (bench.gateway_errors or 0) + outcome.gateway_errors()
-    stored = (sum(map(stack.position, paths)) - before) / APPEND_BYTES
+    stored = sum(map(stack.position, paths)) / APPEND_BYTES
     if stored < outcome.statuses.get("204", 0):
         bench.fail_last(f"{stored:.0f} of {outcome.requests} acknowledged appends are there")
 
 
-def catch_up_hit(bench, stack, baseline):
+def hit_of_small_pieces(bench, stack, baseline):
     """A piece out of nginx's cache beside a static file of the same bytes."""
     stream = stack.create("hit")
     for number in range(24):
@@ -48,29 +41,22 @@ def catch_up_hit(bench, stack, baseline):
     file = baseline.serve_file(f"piece-{len(piece)}", piece)
     before = cache_state(stack, path)
     bench.beside(name, Load("GET", [path], READERS), baseline.url, Load("GET", [file], READERS),
-                 stack, reach=0.8)
+                 stack, reach=0.8, beside="static file in nginx")
     after = cache_state(stack, path)
     if (before, after) != ("HIT", "HIT"):
         bench.fail_last(f"X-Cache was {before} before and {after} after")
 
 
-def catch_up_miss(bench, stack, baseline):
-    """Reads that reach the tail, which the cache never answers."""
-    for length, unit, reached in ((1024, "req/s", False), (MIB, "MB/s", True)):
-        stream = stack.create(f"miss-{length}")
-        stack.append(stream, b"m" * length)
-        _, content = stack.read(stream)
-        if len(content) != length or cache_state(stack, stream) == "HIT":
-            raise BenchError(f"a read of {length} bytes at the tail is not a MISS of that length")
-        if cache_state(baseline, stream, expected=204) == "HIT":
-            raise BenchError("the baseline's nginx keeps the responder's answers")
-        load = Load("GET", [stream], READERS)
-        if reached:
-            other = Load("GET", [baseline.serve_file("miss", content)], READERS)
-            bench.beside("catch-up MISS, 1 MiB piece (beside a file)", load, baseline.url, other,
-                         stack, unit, length / 1e6)
-        else:
-            bench.beside("catch-up MISS, 1 KiB body", load, baseline.url, load, stack, unit)
+def miss_of_large_body(bench, stack, baseline):
+    """A read of 1 MiB that reaches the tail, which the cache never answers, beside a file of these bytes."""
+    stream = stack.create("miss")
+    stack.append(stream, b"m" * MIB)
+    _, content = stack.read(stream)
+    if len(content) != MIB or cache_state(stack, stream) == "HIT":
+        raise BenchError(f"a read of {MIB} bytes at the tail is not a MISS of that length")
+    other = Load("GET", [baseline.serve_file("miss", content)], READERS)
+    bench.beside("catch-up MISS, 1 MiB", Load("GET", [stream], READERS), baseline.url, other,
+                 stack, "MB/s", MIB / 1e6, beside="static file in nginx")
 
 
 def live(bench, stack, _baseline):

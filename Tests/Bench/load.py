@@ -18,7 +18,8 @@ RUNS = itertools.count(1)
 class Load:
     """The same requests for both sides of a comparison.
 
-    In a path that stands alone, `*` stands for something else in each request of all runs, `{N}` for a random number
+    `body_file` names a body in place of one of `body_bytes`. With `producer`, what names of producers begin with,
+    each connection is an idempotent producer. In a path that stands alone, `*` stands for something else in each request of all runs, `{N}` for a random number
     from 1 to N, and `{N+}` for N, N + 1 and so on, which needs a single thread.
     """
 
@@ -28,6 +29,8 @@ class Load:
     body_bytes: int = 0
     headers: dict = dataclasses.field(default_factory=dict)
     threads: int = 2
+    body_file: str = ""
+    producer: str = ""
 
 
 @dataclasses.dataclass
@@ -38,6 +41,7 @@ class Outcome:
     rate: float = 0
     statuses: dict = dataclasses.field(default_factory=dict)
     socket_errors: int = 0
+    bytes: int = 0
 
     @property
     def fault(self):
@@ -56,18 +60,22 @@ class Outcome:
         """Count the answers of another run too."""
         self.requests += other.requests
         self.socket_errors += other.socket_errors
+        self.bytes += other.bytes
         for status, count in other.statuses.items():
             self.statuses[status] = self.statuses.get(status, 0) + count
 
 
 def drive(url, load, seconds):
     """One run of wrk."""
-    headers = "\n".join(f"{name}: {value}" for name, value in load.headers.items())
+    extra = {"Producer-Id": f"{load.producer}-{next(RUNS)}"} if load.producer else {}
+    headers = "\n".join(f"{name}: {value}" for name, value in {**load.headers, **extra}.items())
+    # wrk asks once for a request that it does not send.
+    producers = load.connections // load.threads + 2 if load.producer else 0
     paths = [path.replace("*", f"{next(RUNS)}-*") if "*" in path else path for path in load.paths]
     command = [
         "wrk", f"--threads={min(load.threads, load.connections)}", f"--connections={load.connections}",
         f"--duration={seconds}s", "--timeout=10s", f"--script={HERE}/load.lua", url, "--",
-        load.method, str(load.body_bytes), headers, *paths]
+        load.method, f"@{load.body_file}" if load.body_file else str(load.body_bytes), headers, str(producers), *paths]
     status, out, err = output_of(command, seconds + 30)
     line = next((line for line in out.splitlines() if line.startswith("RESULT ")), None)
     if status != 0 or line is None:
@@ -75,19 +83,28 @@ def drive(url, load, seconds):
     result = json.loads(line.removeprefix("RESULT "))
     return Outcome(
         requests=result["requests"], rate=result["requests"] / result["seconds"],
-        statuses=result["statuses"], socket_errors=result["socket_errors"])
+        statuses=result["statuses"], socket_errors=result["socket_errors"], bytes=result["bytes"])
 
 
 def compare(sides, rounds, seconds):
-    """Run each (url, load) of `sides` in turn, again and again, forwards and backwards so that neither has
-    the better place; a summed-up outcome for each, whose rate is the median of its rounds. A short run of
-    each goes first and counts for its errors only. A load may be a function, which then makes one for each run."""
+    """`in_turn` for pairs of a URL and a load. A load may be a function, which then makes one for each run."""
+
+    def side(url, load):
+        return lambda length: drive(url, load() if callable(load) else load, length)
+
+    return in_turn([side(*each) for each in sides], rounds, seconds)
+
+
+def in_turn(sides, rounds, seconds):
+    """Call each of `sides` with a number of seconds in turn, again and again, forwards and backwards so that none has
+    the better place; each brings an outcome. A summed-up outcome for each, whose rate is the median of its rounds. A
+    short run of each goes first and counts for its errors only."""
     totals = [Outcome() for _ in sides]
     rates = [[] for _ in sides]
     for turn in range(rounds + 1):
         order = list(enumerate(sides))
-        for index, (url, load) in order if turn % 2 else reversed(order):
-            outcome = drive(url, load() if callable(load) else load, seconds if turn else 1)
+        for index, side in order if turn % 2 else reversed(order):
+            outcome = side(seconds if turn else 1)
             totals[index].add(outcome)
             if turn:
                 rates[index].append(outcome.rate)

@@ -116,8 +116,13 @@ def table(rows: list[Row]) -> str:
     for group, members in grouped(rows):
         lines += ["", group] if group else []
         lines += [line(row.as_cells()) for row in members]
-    remarks = [f"{row.name}: {text}" for row in rows for text in (row.failure, row.note) if text]
-    return "\n".join(lines + ([""] + remarks if remarks else []))
+    return "\n".join(lines + ([""] + remarks(rows) if remarks(rows) else []))
+
+
+def remarks(rows: list[Row]) -> list[str]:
+    """What is to be said of single rows, and of baselines."""
+    failures = [f"{row.name}: {row.failure}" for row in rows if row.failure]
+    return failures + list(dict.fromkeys(f"{row.beside or row.name}: {row.note}" for row in rows if row.note))
 
 
 def markdown(rows: list[Row]) -> str:
@@ -129,7 +134,7 @@ def markdown(rows: list[Row]) -> str:
                   "| " + " | ".join("---:" if column in RIGHT else "---" for column in range(len(HEADER))) + " |"]
         lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row.as_cells()) + " |" for row in members]
         lines.append("")
-    lines += [f"- {row.name}: {text}" for row in rows for text in (row.failure, row.note) if text]
+    lines += [f"- {remark}" for remark in remarks(rows)]
     return "\n".join(lines).rstrip()
 
 

@@ -31,7 +31,8 @@ enum FastCGIRequest {
             let bytes = pointer.withMemoryRebound(to: UInt8.self, capacity: length) {
                 UnsafeBufferPointer(start: $0, count: length)
             }
-            guard let mark = bytes.firstIndex(of: UInt8(ascii: "=")) else { continue }
+            guard let found = memchr(pointer, Int32(UInt8(ascii: "=")), length) else { continue }
+            let mark = found - UnsafeMutableRawPointer(pointer)
             let name = UnsafeBufferPointer(rebasing: bytes[..<mark])
             let value = UnsafeBufferPointer(rebasing: bytes[(mark + 1)...])
             if begins(name, with: "HTTP_") {
@@ -50,6 +51,9 @@ enum FastCGIRequest {
             } else if equals(name, "REQUEST_URI") {
                 target = text(value)
             } else if equals(name, "CONTENT_TYPE") {
+                // It comes without HTTP_CONTENT_TYPE, and counts in its place.
+                headerBytes += bytes.count
+                if value.count > ServiceRequest.maximumHeader { tooLarge = true }
                 if !value.isEmpty { headers.add(.contentType, text(value)) }
             } else if equals(name, "CONTENT_LENGTH") {
                 contentLength = number(value)

@@ -63,7 +63,7 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         }
         request.trace = trace
         path = request.target.path
-        if let id = head.headers[canonicalForm: "x-request-id"].first { trace.setID(id.utf8) }
+        if let id = head.headers[canonicalForm: "x-request-id"].first { trace.setID(String(id)) }
         trace.operation = request.liveOperation
         hub.open(request).assumeIsolated().whenComplete { [self] result in
             guard channel.isActive, let context = try? channel.pipeline.syncOperations.context(handler: self)

@@ -140,10 +140,16 @@ public final class AdminService: Sendable {
     }
 
     /// An answer on its way back.
-    private struct Answer: Completion {
-        let response: ServiceResponse
-        let respond: @Sendable (ServiceResponse) -> Void
+    private final class Answer: Completion {
+        private let response: ServiceResponse
+        private let respond: @Sendable (ServiceResponse) -> Void
         var times: WriteTimes { WriteTimes() }
+
+        init(response: ServiceResponse, respond: @escaping @Sendable (ServiceResponse) -> Void) {
+            self.response = response
+            self.respond = respond
+        }
+
         func complete() { respond(response) }
     }
 }

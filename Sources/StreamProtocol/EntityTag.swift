@@ -37,6 +37,8 @@ public enum EntityTag {
     /// Whether an `If-None-Match` value (several lines joined with commas) matches a tag, by the weak
     /// comparison of RFC 9110 section 8.8.3.2. A malformed value never matches.
     public static func matches(ifNoneMatch: String, tag: [UInt8]) -> Bool {
+        // The usual case: the one tag that was answered before.
+        if ifNoneMatch.utf8.elementsEqual(tag) { return true }
         let value = Array(trimmedOfWhitespace(ifNoneMatch[...]).utf8)
         if value == [UInt8(ascii: "*")] { return true }
         var index = 0
@@ -66,7 +68,11 @@ public enum EntityTag {
     }
 
     private static func skipSeparators(_ value: [UInt8], _ index: inout Int) {
-        while index < value.count, [0x20, 0x09, UInt8(ascii: ",")].contains(value[index]) { index += 1 }
+        while index < value.count,
+            value[index] == 0x20 || value[index] == 0x09 || value[index] == UInt8(ascii: ",")
+        {
+            index += 1
+        }
     }
 
     /// `etagc` of RFC 9110 section 8.8.3.

@@ -9,7 +9,11 @@ public struct MediaType: Equatable, Hashable, Sendable {
     /// Takes the text before the first `;`, trimmed. Nothing is refused here: a value of another shape
     /// simply equals no stream's media type.
     public init(contentType: String) {
-        if contentType.utf8.allSatisfy(MediaType.isPlainByte) {
+        let isPlain = contentType.utf8.withContiguousStorageIfAvailable { bytes in
+            for byte in bytes where !MediaType.isPlainByte(byte) { return false }
+            return true
+        }
+        if isPlain ?? false {
             name = contentType
             return
         }
@@ -19,6 +23,7 @@ public struct MediaType: Equatable, Hashable, Sendable {
     }
 
     /// What stands in a usual value, which is its own name.
+    @inline(__always)
     private static func isPlainByte(_ byte: UInt8) -> Bool {
         (byte >= UInt8(ascii: "a") && byte <= UInt8(ascii: "z")) || byte == UInt8(ascii: "/")
             || byte == UInt8(ascii: "-")

@@ -25,6 +25,11 @@ public struct ReadQuery: Equatable, Sendable {
     /// Reads an undecoded query string.
     public init(_ query: String?) {
         guard let query, !query.isEmpty else { return }
+        if let token = ReadQuery.plainOffset(query) {
+            offset = token.isZero ? .start : .token(token)
+            hasOffset = true
+            return
+        }
         var seenMode = false
         for (name, value) in QueryParameters(query) {
             if name.elementsEqual("offset".utf8) {
@@ -41,5 +46,16 @@ public struct ReadQuery: Equatable, Sendable {
                 cursor = Cursor.parse(String(decoding: value, as: UTF8.self))
             }
         }
+    }
+
+    /// The usual query, decided without taking it apart: `offset=` and a token.
+    private static func plainOffset(_ query: String) -> Offset? {
+        let name: StaticString = "offset="
+        let length = name.utf8CodeUnitCount
+        guard query.utf8.count == length + Offset.textLength else { return nil }
+        return query.utf8.withContiguousStorageIfAvailable { bytes -> Offset? in
+            for index in 0..<length where bytes[index] != name.utf8Start[index] { return nil }
+            return Offset(bytes[length...])
+        } ?? nil
     }
 }

@@ -28,11 +28,9 @@ extension StreamService {
             body = .none
         }
         let append = AppendRequest(
-            name: name, conditions: conditions, body: body, now: options.clock(), quota: quota)
-        committer.submit(weight: request.body.count, completeOn: respond.completions) {
-            (session) throws(StoreError) in
-            try session.append(append)
-        } complete: { result in
+            name: name, conditions: conditions, body: body, now: options.clock(), quota: quota,
+            bytes: request.body.count)
+        committer.append(append, completeOn: respond.completions) { result in
             self.finish(result, respond) { (outcome) throws(ServiceError) in
                 switch outcome {
                 case .absent: throw .noStream

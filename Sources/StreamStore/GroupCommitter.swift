@@ -87,7 +87,22 @@ public final class GroupCommitter: Sendable {
         _ work: @escaping @Sendable (WriteSession) throws(StoreError) -> Outcome,
         complete: @escaping @Sendable (Result<Outcome, StoreError>) -> Void
     ) {
-        let member = Member(weight: weight, queue: queue, work: work, complete: complete)
+        submit(Member(weight: weight, queue: queue, work: work, complete: complete), isBounded: isBounded)
+    }
+
+    /// Queues an append: `submit`, without the cost of being generic in another module.
+    ///
+    /// - Parameters:
+    ///   - queue: takes the finished write to where `complete` shall run; nil: the committing thread.
+    ///   - complete: runs once, when the outcome is durable or has failed.
+    public func append(
+        _ request: AppendRequest, completeOn queue: (any CompletionQueue)?,
+        complete: @escaping @Sendable (Result<AppendOutcome, StoreError>) -> Void
+    ) {
+        submit(AppendMember(request, queue: queue, complete: complete), isBounded: true)
+    }
+
+    private func submit(_ member: GroupMember, isBounded: Bool) {
         let refusal = waiting.update { queue -> (Bool, StoreError?) in
             if queue.stopping { return (false, StoreError(kind: .failed, "the store is closing")) }
             if isBounded,
@@ -96,7 +111,7 @@ public final class GroupCommitter: Sendable {
                 return (false, StoreError(kind: .busy, "too many writes wait"))
             }
             queue.members.append(member)
-            queue.bytes += weight
+            queue.bytes += member.weight
             hooks.queued(queue.members.count, queue.bytes)
             return (queue.members.count == 1, nil)
         }
@@ -235,78 +250,5 @@ public final class GroupCommitter: Sendable {
             GroupReport(
                 requests: group.count, waited: began - (group.first?.times.queued ?? began),
                 lockWait: locked - began, commit: MonotonicInstant.count - applied, tally: session.tally))
-    }
-}
-
-/// A write whose outcome is known.
-public protocol Completion: Sendable {
-    /// Tells whoever submitted it; called once.
-    func complete()
-    /// When it passed the committing thread.
-    var times: WriteTimes { get }
-}
-
-/// Takes finished writes to the thread that submitted them. What a thread allocates it then frees itself, which
-/// the allocator rewards: freed by the committing thread, an append's memory cost a quarter of a worker's time.
-public protocol CompletionQueue: AnyObject, Sendable {
-    /// Queues a completion; called on the committing thread, which must not wait.
-    func post(_ completion: any Completion)
-}
-
-/// One request in a group.
-///
-/// `@unchecked Sendable`: it belongs to the thread that submits it, then to the committing one, then to the one that
-/// completes it, handed on through queues.
-private class GroupMember: Completion, @unchecked Sendable {
-    let weight: Int
-    private let queue: (any CompletionQueue)?
-    private var isFinished = false
-    var times = WriteTimes()
-
-    init(weight: Int, queue: (any CompletionQueue)?) {
-        self.weight = weight
-        self.queue = queue
-        times.queued = MonotonicInstant.count
-    }
-
-    func apply(_ session: WriteSession) throws(StoreError) {}
-
-    /// Notes that the outcome is a failure.
-    func fail(_ error: StoreError) {}
-
-    func complete() {}
-
-    /// Hands the outcome on, once.
-    final func finish() {
-        guard !isFinished else { return }
-        isFinished = true
-        if let queue { queue.post(self) } else { complete() }
-    }
-}
-
-/// `@unchecked Sendable`: as its base.
-private final class Member<Outcome: Sendable>: GroupMember, @unchecked Sendable {
-    private let work: @Sendable (WriteSession) throws(StoreError) -> Outcome
-    private let callback: @Sendable (Result<Outcome, StoreError>) -> Void
-    private var outcome: Result<Outcome, StoreError>?
-
-    init(
-        weight: Int, queue: (any CompletionQueue)?,
-        work: @escaping @Sendable (WriteSession) throws(StoreError) -> Outcome,
-        complete: @escaping @Sendable (Result<Outcome, StoreError>) -> Void
-    ) {
-        self.work = work
-        callback = complete
-        super.init(weight: weight, queue: queue)
-    }
-
-    override func apply(_ session: WriteSession) throws(StoreError) { outcome = .success(try work(session)) }
-
-    override func fail(_ error: StoreError) {
-        outcome = .failure(error)
-    }
-
-    override func complete() {
-        if let outcome { callback(outcome) }
     }
 }

@@ -40,6 +40,11 @@ public final class StoreReader {
     private let restoredAt: Int64
 
     private var expired: StreamName?
+    private var recent = RecentReads()
+    /// Mapped as long as the connection is open; nil until it has read.
+    private let logIndex: UnsafeRawPointer?
+    /// Whether the piece that is put together has content of segments.
+    private var hasReadFiles = false
 
     /// The expired stream that a read has come across since the last call: it is still to be removed, and what it
     /// was forked from to be released.
@@ -72,6 +77,7 @@ public final class StoreReader {
         segments = try SegmentIndex(connection)
         segmentFiles = files.segments
         restoredAt = try connection.number("SELECT restored_at FROM log_state")
+        logIndex = ds_sqlite3_wal_index(connection.handle)
     }
 
     /// Finds a stream and its tail.
@@ -80,9 +86,13 @@ public final class StoreReader {
     public func find(_ name: StreamName, now: Int64) throws(StoreError) -> Presence<
         (StreamState, tail: Int64)
     > {
-        try view { () throws(StoreError) in
+        recent.catchUp(with: logIndex)
+        if let known = recent.stream(name, now: now) { return .present((known.state, tail: known.tail)) }
+        return try view { () throws(StoreError) in
             try self.lookUp(name, now: now).mapPresent { (state) throws(StoreError) in
-                (state, try self.tail(of: state))
+                let tail = try self.tail(of: state)
+                self.recent.remember(state, tail: tail)
+                return (state, tail)
             }
         }
     }
@@ -98,15 +108,27 @@ public final class StoreReader {
         _ name: StreamName, now: Int64, limit: Int, takesFiles: Bool = false,
         from start: (StreamState, _ tail: Int64) -> Int64?
     ) throws(StoreError) -> Presence<StreamPiece> {
-        try view { () throws(StoreError) in
+        recent.catchUp(with: logIndex)
+        if let known = recent.stream(name, now: now) {
+            let position = start(known.state, known.tail) ?? known.tail
+            if let piece = recent.piece(of: known.state.id, from: position, limit: limit) {
+                return .present(piece)
+            }
+        }
+        return try view { () throws(StoreError) in
             try self.lookUp(name, now: now).mapPresent { (state) throws(StoreError) in
                 let tail = try self.tail(of: state)
                 let position = start(state, tail) ?? tail
+                self.recent.remember(state, tail: tail)
                 if takesFiles, let piece = try self.file(of: state, tail: tail, from: position, limit: limit)
                 {
                     return piece
                 }
-                return try self.piece(of: state, tail: tail, from: position, limit: limit)
+                self.hasReadFiles = false
+                let piece = try self.piece(of: state, tail: tail, from: position, limit: limit)
+                // A segment's file is checked for damage with each read.
+                if !self.hasReadFiles { self.recent.remember(piece, from: position, limit: limit) }
+                return piece
             }
         }
     }
@@ -193,6 +215,7 @@ extension StoreReader {
                 }
             }
             let files = segmentFiles
+            hasReadFiles = true
             try assembly.add(segment, try segments.ends(of: segment), until: part.end) {
                 (range) throws(StoreError) in
                 try files.read(segment, range)

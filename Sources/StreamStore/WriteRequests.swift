@@ -111,13 +111,16 @@ public final class AppendRequest: Sendable {
     public let now: Int64
     /// What its project may take; nil: as much as there is.
     public let quota: ProjectQuota?
+    /// Bytes of the body as it came.
+    public let bytes: Int
 
     /// Collects the parts.
     public init(
         name: StreamName, conditions: AppendConditions, body: PreparedBody, now: Int64,
-        quota: ProjectQuota? = nil
+        quota: ProjectQuota? = nil, bytes: Int? = nil
     ) {
         self.quota = quota
+        self.bytes = bytes ?? body.weight
         self.name = name
         self.conditions = conditions
         self.body = body

@@ -14,14 +14,22 @@ extension RequestTrace {
         pthread_getspecific(slot).map { Unmanaged<RequestTrace>.fromOpaque($0).takeUnretainedValue() }
     }
 
+    /// Puts another into the thread's slot; gives what was there.
+    @usableFromInline
+    static func exchange(_ trace: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+        let before = pthread_getspecific(slot)
+        pthread_setspecific(slot, trace)
+        return before
+    }
+
     /// Runs work for a request; `current` is it meanwhile. The caller keeps the trace.
+    @inlinable
     public static func working<Outcome, Failure: Error>(
         on trace: RequestTrace?, _ body: () throws(Failure) -> Outcome
     ) throws(Failure) -> Outcome {
         guard let trace else { return try body() }
-        let before = pthread_getspecific(slot)
-        pthread_setspecific(slot, Unmanaged.passUnretained(trace).toOpaque())
-        defer { pthread_setspecific(slot, before) }
+        let before = exchange(Unmanaged.passUnretained(trace).toOpaque())
+        defer { _ = exchange(before) }
         return try body()
     }
 }

@@ -61,13 +61,21 @@ public final class RequestTrace: @unchecked Sendable {
     }
 
     /// Takes the id that nginx gave it. Text is made of it only when somebody asks.
-    public func setID(_ bytes: some Collection<UInt8>) {
+    /// Not generic: from another module each byte would cost a hundred instructions.
+    public func setID(_ bytes: UnsafeBufferPointer<UInt8>) {
         idLength = 0
-        guard bytes.count <= 64, bytes.allSatisfy(RequestTrace.isOfID) else { return }
-        for byte in bytes {
-            idBytes[idLength] = byte
-            idLength += 1
+        guard bytes.count <= 64 else { return }
+        for index in bytes.indices {
+            guard RequestTrace.isOfID(bytes[index]) else { return }
+            idBytes[index] = bytes[index]
         }
+        idLength = bytes.count
+    }
+
+    /// The same of a text.
+    public func setID(_ text: String) {
+        var text = text
+        text.withUTF8 { setID($0) }
     }
 
     private static func isOfID(_ byte: UInt8) -> Bool {

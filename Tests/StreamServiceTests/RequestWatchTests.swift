@@ -28,7 +28,7 @@ import Testing
 
     @Test func slowWritesTellTheirPhases() throws {
         let trace = trace([(.judged, 2), (.queued, 4), (.taken, 34), (.committed, 99), (.sent, 101)])
-        trace.setID("r.1".utf8)
+        trace.setID("r.1")
         let told = try #require(slow(trace))
         #expect(told.requestID == "r.1" && told.status == 204 && told.path == "/p")
         #expect(told.bytesIn == 1 && told.bytesOut == 2 && told.nanoseconds == 100_000_000)
@@ -54,7 +54,7 @@ import Testing
 
     @Test func nothingIsTakenOverFromTheRequestBefore() {
         let trace = trace([(.judged, 2), (.read, 300), (.sent, 400)])
-        trace.setID("one".utf8)
+        trace.setID("one")
         trace.waited = 5
         trace.begin(at: 1_000_000)
         #expect(trace.id == nil && trace.waited == 0)
@@ -64,7 +64,7 @@ import Testing
     @Test(arguments: ["", "a b", "a\nb", "é", String(repeating: "a", count: 65)])
     func whatIsNoIDIsNotTaken(text: String) {
         let trace = RequestTrace()
-        trace.setID(text.utf8)
+        trace.setID(text)
         #expect(trace.id == nil)
     }
 

@@ -159,7 +159,7 @@ import Testing
 
     @Test func aTraceTellsSpans() {
         let trace = RequestTrace()
-        trace.setID("one".utf8)
+        trace.setID("one")
         trace.begin(at: 1_000_000)
         #expect(trace.id == nil)
         trace.mark(.judged, at: 1_500_000)

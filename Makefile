@@ -79,6 +79,11 @@ profile: build ## Print where the instructions of an append and of a read go, by
 	@.ci/install-packages $(COUNT_PACKAGES)
 	@python3 Tests/Stack/profile_requests.py
 
+.PHONY: counts
+counts: build ## Count what requests cost, and make that the measure of the tests (Tests/Stack/counted_costs.json)
+	@.ci/install-packages $(COUNT_PACKAGES)
+	@python3 Tests/Stack/counts.py --set
+
 .PHONY: format
 format: ## Format the Swift files in place
 	swift format --in-place --parallel --recursive Sources Tests Package.swift

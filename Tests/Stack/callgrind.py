@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,6 +101,9 @@ def parse(path: Path) -> Profile:
         elif key == "calls":
             count = int(value.split()[0])
             in_call = True
+        elif key.startswith("totals:"):
+            said = int(key.split()[1])
+            assert profile.instructions == said, f"{path}: {profile.instructions} instructions found of {said}"
     return profile
 
 
@@ -111,6 +115,8 @@ def _named(function: str, holder: str) -> str:
 
 def demangle(names: list[str]) -> dict[str, str]:
     """Swift's names as one reads them; as they are where there is no toolchain."""
+    if not names:
+        return {}
     try:
         found = subprocess.run(
             ["swift", "demangle", "--simplified", "--compact"], input="\n".join(names), capture_output=True, text=True, timeout=60
@@ -121,16 +127,30 @@ def demangle(names: list[str]) -> dict[str, str]:
     return dict(zip(names, lines if len(lines) == len(names) else names))
 
 
+def total(profiles: Iterable[Profile]) -> Profile:
+    """All of them together."""
+    whole = Profile()
+    for profile in profiles:
+        whole.add(profile)
+    return whole
+
+
+def summary(profile: Profile, requests: int, top: int = 12) -> str:
+    """What one request costs, and the functions that cost most in themselves."""
+    line = (
+        f"{profile.instructions / requests:,.0f} instructions per request, {profile.allocations / requests:.1f} allocations, "
+        f"{profile.frees / requests:.1f} frees ({requests} requests)"
+    )
+    chosen = profile.own.most_common(top)
+    readable = demangle([name for name, _ in chosen])
+    return "\n".join([line, *(f"{cost / requests:12,.1f}  {readable[name][:110]}" for name, cost in chosen)])
+
+
 def table(profile: Profile, requests: int, top: int = 60, width: int = 150) -> str:
     """The functions that cost most, in instructions per request."""
     chosen = [name for name, _ in profile.own.most_common(top)] + [name for name, _ in profile.inclusive.most_common(top)]
     readable = demangle(sorted(set(chosen) | {caller for name in ALLOCATIONS for _, caller in profile.callers(name)}))
-    lines = [
-        f"{profile.instructions / requests:,.0f} instructions per request, {profile.allocations / requests:.1f} allocations, "
-        f"{profile.frees / requests:.1f} frees ({requests} requests)",
-        "",
-        "by library:",
-    ]
+    lines = [summary(profile, requests, 0), "", "by library:"]
     lines += [f"{cost / requests:12,.1f}  {Path(name).name}" for name, cost in profile.objects.most_common(10)]
     for title, costs in (("in itself", profile.own), ("with all that it calls", profile.inclusive)):
         lines += ["", f"{title}:  instructions per request, share, calls per request, function"]
@@ -143,4 +163,17 @@ def table(profile: Profile, requests: int, top: int = 60, width: int = 150) -> s
         for count, caller in profile.callers(name):
             callers[caller, name] += count
     lines += [f"{count / requests:12,.2f}  {name:8} {readable[caller][:width]}" for (caller, name), count in callers.most_common(30)]
+    return "\n".join(lines) + "\n"
+
+
+def callers(profile: Profile, requests: int, text: str, top: int) -> str:
+    """Who calls the functions whose readable names hold a text."""
+    edges = [(cost, profile.edges[edge], *edge) for edge, cost in profile.edge_costs.most_common()]
+    readable = demangle(sorted({name for edge in edges for name in edge[2:]}))
+    lines = ["", f"calls of *{text}*:  instructions per request, calls per request, caller -> called"]
+    hits = [edge for edge in edges if text in readable[edge[3]]]
+    lines += [
+        f"{cost / requests:12,.1f} {count / requests:8.2f}  {readable[caller][:90]} -> {readable[called][:60]}"
+        for cost, count, caller, called in hits[:top]
+    ]
     return "\n".join(lines) + "\n"

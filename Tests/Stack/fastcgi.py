@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+import re
 import socket
 import struct
 from pathlib import Path
 
+from stack import REPOSITORY
 from wire import ConnectionClosed
 
 _BEGIN, _END, _PARAMS, _STDIN, _STDOUT = 1, 3, 4, 5, 6
+# Content of one record, a multiple of 8.
+_MOST = 65528
 _HEAD = struct.Struct(">BBHHBx")
 
 
@@ -21,38 +26,48 @@ def _length(count: int) -> bytes:
     return bytes([count]) if count < 128 else struct.pack(">I", count | 0x80000000)
 
 
-def _parameters(pairs: list[tuple[str, str]]) -> bytes:
-    return b"".join(_length(len(name)) + _length(len(value)) + name.encode() + value.encode() for name, value in pairs)
+def _parameters(values: dict[str, str]) -> bytes:
+    return b"".join(_length(len(name)) + _length(len(value)) + name.encode() + value.encode() for name, value in values.items())
+
+
+@functools.cache
+def _configured() -> tuple[tuple[str, str, bool], ...]:
+    """Name, value and whether only a value is sent, of each parameter in nginx's configuration for requests."""
+    text = "".join((REPOSITORY / f"nginx/durable-streams-{name}.conf").read_text() for name in ("fastcgi", "request"))
+    found = re.findall(r'^fastcgi_param\s+(\w+)\s+(?:""|(\$\w+))(\s+if_not_empty)?;$', text, re.MULTILINE)
+    assert len(found) == text.count("\nfastcgi_param"), "a parameter that is not understood here"
+    return tuple((name, value, bool(condition)) for name, value, condition in found)
 
 
 def request(method: str, target: str, headers: dict[str, str] | None = None, body: bytes = b"") -> bytes:
-    """The records of one request on a kept connection; the parameters are those of durable-streams-{fastcgi,request}.conf."""
-    headers = headers or {}
-    length = str(len(body)) if body or method == "POST" else ""
-    pairs = [
-        ("REQUEST_METHOD", method),
-        ("REQUEST_URI", target),
-        ("REQUEST_SCHEME", "http"),
-        ("DS_REQUEST_ID", "0123456789abcdef0123456789abcdef"),
-        ("DS_ORIGIN", ""),
-        ("CONTENT_TYPE", headers.get("Content-Type", "")),
-        ("CONTENT_LENGTH", length),
-        ("DS_IF_NONE_MATCH", headers.get("If-None-Match", "")),
-        ("DS_UNCACHED", "0" if method == "GET" else "1"),
-        ("DS_TAKES_FILES", "1" if method == "GET" else "0"),
-        ("HTTP_HOST", "127.0.0.1:4437"),
-    ]
-    if length:
-        pairs.append(("HTTP_CONTENT_LENGTH", length))
-    for name, value in headers.items():
+    """The records of one request on a kept connection, with the parameters that nginx would send."""
+    headers = {"Host": "127.0.0.1:4437", **(headers or {})}
+    if body or method == "POST":
+        headers["Content-Length"] = str(len(body))
+    variables = {
+        "": "",
+        "$request_method": method,
+        "$request_uri": target,
+        "$scheme": "http",
+        "$durable_streams_request_id": "0123456789abcdef0123456789abcdef",
+        "$http_origin": "",
+        "$content_type": headers.get("Content-Type", ""),
+        "$content_length": headers.get("Content-Length", ""),
         # nginx strips the client's conditions where it may answer from its cache.
-        if name != "If-None-Match":
-            pairs.append(("HTTP_" + name.upper().replace("-", "_"), value))
+        "$http_if_none_match": headers.pop("If-None-Match", ""),
+        "$durable_streams_uncached": "0" if method == "GET" else "1",
+        "$durable_streams_takes_files": "1" if method == "GET" else "0",
+    }
+    parameters = {name: variables[value] for name, value, condition in _configured() if variables[value] or not condition}
+    known = {name for name, _, _ in _configured()}
+    for name, value in headers.items():
+        if (parameter := "HTTP_" + name.upper().replace("-", "_")) not in known:
+            parameters[parameter] = value
     return (
         _record(_BEGIN, b"\0\1\1\0\0\0\0\0")
-        + _record(_PARAMS, _parameters(pairs))
+        + _record(_PARAMS, _parameters(parameters))
         + _record(_PARAMS, b"")
-        + (_record(_STDIN, body) if body else b"")
+        + b"".join(_record(_STDIN, body[start : start + _MOST]) for start in range(0, len(body), _MOST))
         + _record(_STDIN, b"")
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-import os
+import re
 import shutil
 import socket
 import struct
@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import callgrind
 from fastcgi import PoolConnection
@@ -93,9 +94,14 @@ class Callgrind:
             f"env LD_PRELOAD={locks} valgrind --quiet --tool=callgrind --callgrind-out-file={self.out}/counts "
             f"--separate-threads=yes --log-file={self.out}/log", strip=True,
         )  # fmt: skip
-        self.stack = self.programs.stack(root / "data", **settings).start()
+        self.stack = self.programs.stack(root / "data", **settings)
+        self.stack.data_dir.mkdir(mode=0o755)
+        self.chores = lock(self.stack.data_dir / "chores.lock")
+        self.stack.start()
         self.pid = self.programs.process(self.stack)
         self.dumps = 0
+        self.tasks: list[Path] = []
+        self.names: dict[int, str] = {}
 
     def connect(self) -> PoolConnection:
         return PoolConnection(self.stack.data_dir / "run/worker.sock", PATIENCE)
@@ -104,29 +110,42 @@ class Callgrind:
         """What was counted since it was last taken, by the thread's name."""
         subprocess.run(["vgdb", f"--pid={self.pid}", "dump"], check=True, capture_output=True, timeout=PATIENCE)
         self.dumps += 1
-        names = {number: name for number, name in enumerate(self._threads(), 1)}
+        tasks = sorted(Path(f"/proc/{self.pid}/task").iterdir())
+        if tasks != self.tasks:
+            self.tasks, self.names = tasks, self._threads()
         found: dict[str, callgrind.Profile] = {}
         for path in sorted(self.out.glob(f"counts.{self.dumps}-*")):
             number = int(path.name.rpartition("-")[2])
-            found.setdefault(names.get(number, f"ended-{number}"), callgrind.Profile()).add(callgrind.parse(path))
+            found.setdefault(self.names.get(number, f"ended-{number}"), callgrind.Profile()).add(callgrind.parse(path))
         assert found, f"callgrind wrote nothing: {(self.out / 'log').read_text()}"
         return found
 
-    def _threads(self) -> list[str]:
-        """Names of the threads in the order in which they began, in which callgrind numbers them."""
-        tasks = sorted(Path(f"/proc/{self.pid}/task").iterdir(), key=lambda task: int(task.name))
-        return [(task / "comm").read_text().strip() for task in tasks]
+    def _threads(self) -> dict[int, str]:
+        """Names of the threads by callgrind's numbers, which it gives again when a thread has ended."""
+        said = subprocess.run(
+            ["vgdb", f"--pid={self.pid}", "v.info", "scheduler"], check=True, capture_output=True, text=True, timeout=PATIENCE
+        ).stdout
+        found = {}
+        for number, task in re.findall(r"^Thread (\d+): .*\(lwpid (\d+)\)", said, re.MULTILINE):
+            found[int(number)] = Path(f"/proc/{self.pid}/task/{task}/comm").read_text().strip()
+        return found
 
     def stop(self) -> None:
         self.stack.stop()
 
 
+def lock(path: Path) -> BinaryIO:
+    """A lock of the server's, until it is closed."""
+    file = path.open("a+b")
+    # The kernel's struct flock; a lock of this open file alone (fcntl(2)).
+    fcntl.fcntl(file, 38, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
+    return file
+
+
 @contextmanager
 def held(stack: Stack) -> Iterator[None]:
     """No transaction begins meanwhile."""
-    with (stack.data_dir / "write.lock").open("r+b") as lock:
-        # The kernel's struct flock; a lock of this open file alone (fcntl(2)).
-        fcntl.fcntl(lock, 38, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
+    with lock(stack.data_dir / "write.lock"):
         yield
 
 

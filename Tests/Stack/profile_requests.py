@@ -1,93 +1,69 @@
-"""Prints where the instructions of a request go: functions of the worker by callgrind, per request (`make profile`)."""
+"""Prints where the instructions of requests and events go: functions by callgrind, per request (`make profile`)."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import callgrind
-from fastcgi import request
-from instrumented import Callgrind, append_as_group
+from counted import GROUP, READERS, SETTINGS, deliveries, empty
+from counts import NOT_DELIVERING, missing, worker_profiles
+from instrumented import LIVE, Callgrind
 from stack import remove_tree, temporary_root
 
-BYTES = {"Content-Type": "application/octet-stream"}
-MESSAGE = b"x" * 256
-# Threads that have to do with a request; the others do what comes by itself.
-THREADS = ("fastcgi-0", "commit")
 
+def live_profiles(root: Path) -> Iterator[tuple[str, callgrind.Profile, int]]:
+    """What the live process does for an event to one reader, and to many."""
+    counted = Callgrind(root, LIVE, **SETTINGS)
+    found: list[tuple[str, callgrind.Profile, int]] = []
 
-def serving(profiles: dict[str, callgrind.Profile]) -> callgrind.Profile:
-    return sum_of(profiles[name] for name in THREADS)
+    def measure(work: Callable[[], object], times: int = 20) -> dict[str, float]:
+        counted.take()
+        for _ in range(times):
+            work()
+        profile = callgrind.total(each for name, each in counted.take().items() if name not in NOT_DELIVERING)
+        found.append((f"event to {(1, READERS)[len(found)]} readers", profile, times))
+        return {}
 
-
-def sum_of(profiles) -> callgrind.Profile:
-    total = callgrind.Profile()
-    for profile in profiles:
-        total.add(profile)
-    return total
-
-
-def take(counted: Callgrind, work, times: int) -> callgrind.Profile:
-    """Do something so often after a warm-up."""
-    for _ in range(max(3, times // 10)):
-        work()
-    counted.take()
-    for _ in range(times):
-        work()
-    return serving(counted.take())
+    try:
+        deliveries(counted.stack, measure)
+    finally:
+        counted.stop()
+    yield from found
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--live", action="store_true", help="events of the live process instead of requests to the worker")
+    parser.add_argument("--only", metavar="TEXT", default="", help="only requests whose names hold this, such as 304")
     parser.add_argument("--top", type=int, default=60, help="functions of each list (default 60)")
     parser.add_argument("--times", type=int, default=500, help="requests of each kind (default 500)")
+    parser.add_argument("--callers", metavar="TEXT", action="append", default=[], help="also print who calls the functions whose names hold this")  # fmt: skip
     parser.add_argument("--output", type=Path, help="folder for one file per kind, instead of standard output")
     options = parser.parse_args()
+    if (lack := missing()) is not None:
+        sys.exit(lack)
     root = temporary_root()
-    counted = None
     try:
-        counted = Callgrind(root)
-        connection = counted.connect()
-
-        def expect(status: int, records: bytes) -> dict[str, str]:
-            found, headers, body = connection.exchange(records)
-            assert found == status, (found, headers, body)
-            return headers
-
-        def report(name: str, title: str, profile: callgrind.Profile, requests: int) -> None:
+        folder = empty(root, "profile")
+        for name, profile, requests in live_profiles(folder) if options.live else worker_profiles(folder, options.times):
+            if options.only not in name:
+                continue
+            title = name
+            if name == "group":
+                title, requests = f"append, mean of one alone and {GROUP} in a group behind it", requests * (GROUP + 1)
             text = f"== {title}\n{callgrind.table(profile, requests, options.top)}"
+            for wanted in options.callers:
+                text += callgrind.callers(profile, requests, wanted, options.top)
             if options.output:
-                (options.output / f"profile-{name}.txt").write_text(text)
+                options.output.mkdir(parents=True, exist_ok=True)
+                (options.output / f"profile-{name.replace(' ', '-')}.txt").write_text(text)
+                print(f"{title}: {callgrind.summary(profile, requests, 0)}")
             else:
-                print(text)
-            print(f"{name}: {profile.instructions / requests:,.0f} instructions, {profile.allocations / requests:.1f} allocations", file=sys.stderr)
-
-        for name in ["a", *(f"g{number}" for number in range(64))]:
-            expect(201, request("PUT", f"/v1/stream/{name}", BYTES))
-        post = request("POST", "/v1/stream/a", BYTES, MESSAGE)
-        report("append", "append of 256 bytes, alone", take(counted, lambda: expect(204, post), options.times), options.times)
-
-        connections = [counted.connect() for _ in range(65)]
-        posts = [request("POST", f"/v1/stream/g{number}", BYTES, MESSAGE) for number in range(64)]
-        groups = max(1, options.times // 64)
-        profile = take(counted, lambda: append_as_group(counted.stack, counted.pid, connections, posts, posts[0]), groups)
-        report("append-group", "append of 256 bytes, in a group of 64 behind one alone (mean of all 65)", profile, 65 * groups)
-
-        expect(201, request("PUT", "/v1/stream/r", BYTES))
-        expect(204, request("POST", "/v1/stream/r", BYTES, b"x" * 4096))
-        tail = expect(204, request("POST", "/v1/stream/r", BYTES, b"y" * 1024))["stream-next-offset"]
-        offset = f"{tail[:17]}{int(tail[17:]) - 1024:016d}"
-        read = request("GET", f"/v1/stream/r?offset={offset}")
-        etag = expect(200, read)["etag"]
-        report("read", "read of the last 1 KiB, to the tail", take(counted, lambda: expect(200, read), options.times), options.times)
-        again = request("GET", f"/v1/stream/r?offset={offset}", {"If-None-Match": etag})
-        report("304", "the same with If-None-Match: 304", take(counted, lambda: expect(304, again), options.times), options.times)
-        head = request("HEAD", "/v1/stream/r")
-        report("head", "HEAD", take(counted, lambda: expect(200, head), options.times), options.times)
+                print(text, flush=True)
     finally:
-        if counted:
-            counted.stop()
         remove_tree(root)
 
 

@@ -9,9 +9,9 @@ STACK_WORKERS ?= 3
 SERVER_PACKAGES := nginx libfcgi-dev libsqlite3-dev libssl-dev libxxhash-dev libcurl4-openssl-dev pkg-config libjs-dygraphs
 DEB_PACKAGES := binutils dpkg-dev patchelf
 COUNT_PACKAGES := binutils strace valgrind
-# For a machine of its own on which the package is tried: debootstrap, lintian, systemd.
-TEST_PACKAGES := python3-venv chromium debootstrap lintian mandoc systemd $(COUNT_PACKAGES) $(DEB_PACKAGES)
 BENCH_PACKAGES := wrk python3-venv
+# For a machine of its own on which the package is tried: debootstrap, lintian, systemd.
+TEST_PACKAGES := chromium debootstrap lintian mandoc systemd $(BENCH_PACKAGES) $(COUNT_PACKAGES) $(DEB_PACKAGES)
 # Never without being asked: where systemd runs, Redis would start a server of its own.
 PEER_PACKAGES := redis-server libnginx-mod-nchan
 

@@ -34,7 +34,7 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="one round of one second each")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each figure (default 5)")
-    parser.add_argument("--seconds", type=int, default=2, help="length of a run (default 2)")
+    parser.add_argument("--seconds", type=int, default=1, help="length of a run (default 1)")
     parser.add_argument("--all", action="store_true",
                         help="take also the figures about purge, rotation, backup, forks, replay, scale and access")
     parser.add_argument("--only", metavar="NAME[,NAME]", default="",

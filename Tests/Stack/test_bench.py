@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
+import re
 import subprocess
 import sys
 import xml.etree.ElementTree as xml
@@ -12,7 +14,7 @@ from types import ModuleType
 
 import pytest
 
-from stack import BINARY
+from stack import BINARY, REPOSITORY
 
 BENCH = Path(__file__).resolve().parent.parent / "Bench"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -107,6 +109,21 @@ def test_the_plot_has_a_mark_for_each_ratio_and_a_line_for_each_curve(bench, tmp
     width, height = map(float, root.get("viewBox").split()[2:])
     for element in root.iter(f"{SVG}text"):
         assert 0 <= float(element.get("x")) <= width and 0 < float(element.get("y")) < height, element.text
+
+
+def test_the_page_names_what_there_is():
+    page = (REPOSITORY / "docs" / "PERFORMANCE.md").read_text()
+    usage = subprocess.run([sys.executable, str(BENCH / "bench.py"), "--help"], capture_output=True, text=True, timeout=30,
+                           env={**os.environ, "COLUMNS": "10000"}).stdout
+    named = re.findall(r"bench\.py (.*)", page)
+    assert named
+    for option in re.findall(r"--[a-z-]+", " ".join(named) + "".join(re.findall(r"`(--[a-z-]+)`", page))):
+        assert option in usage, option
+    known = re.search(r"take only these figures: (.*)", usage)[1].split(", ")
+    for names in re.findall(r"--only (\S+)", page):
+        assert set(names.split(",")) <= set(known)
+    goals = re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
+    assert set(re.findall(r"make ([a-z-]+)", "".join(re.findall(r"`make [a-z-]+`|^make .*$", page, re.MULTILINE)))) <= set(goals)
 
 
 def texts(path: Path) -> list[str]:

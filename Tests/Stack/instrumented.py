@@ -33,6 +33,10 @@ def wait_until(condition, what: str, within: float = PATIENCE) -> None:
         time.sleep(0.001)
 
 
+class Forbidden(Exception):
+    """No process may look at another here (ptrace(2))."""
+
+
 class Programs:
     """A folder with the built programs, one of them in a wrapping."""
 
@@ -108,7 +112,7 @@ class Callgrind:
 
     def take(self) -> dict[str, callgrind.Profile]:
         """What was counted since it was last taken, by the thread's name."""
-        subprocess.run(["vgdb", f"--pid={self.pid}", "dump"], check=True, capture_output=True, timeout=PATIENCE)
+        self._command("dump")
         self.dumps += 1
         tasks = sorted(Path(f"/proc/{self.pid}/task").iterdir())
         if tasks != self.tasks:
@@ -120,11 +124,19 @@ class Callgrind:
         assert found, f"callgrind wrote nothing: {(self.out / 'log').read_text()}"
         return found
 
+    def _command(self, *words: str) -> str:
+        """What valgrind says to a command."""
+        try:
+            done = subprocess.run(["vgdb", f"--pid={self.pid}", *words], capture_output=True, text=True, timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise Forbidden("valgrind does not hear vgdb, which wakes it by ptrace") from None
+        if done.returncode != 0:
+            raise Forbidden(f"vgdb: {done.stderr.strip()}")
+        return done.stdout
+
     def _threads(self) -> dict[int, str]:
         """Names of the threads by callgrind's numbers, which it gives again when a thread has ended."""
-        said = subprocess.run(
-            ["vgdb", f"--pid={self.pid}", "v.info", "scheduler"], check=True, capture_output=True, text=True, timeout=PATIENCE
-        ).stdout
+        said = self._command("v.info", "scheduler")
         found = {}
         for number, task in re.findall(r"^Thread (\d+): .*\(lwpid (\d+)\)", said, re.MULTILINE):
             found[int(number)] = Path(f"/proc/{self.pid}/task/{task}/comm").read_text().strip()

@@ -8,12 +8,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from instrumented import Forbidden
+
 PATIENCE = 20.0
 _CALL = re.compile(rb"^(\d+) +(\w+)\(", re.MULTILINE)
-
-
-class Forbidden(Exception):
-    """No process may look at another here (ptrace(2))."""
 
 
 class SystemCalls:

@@ -38,7 +38,7 @@ public enum EntityTag {
     /// comparison of RFC 9110 section 8.8.3.2. A malformed value never matches.
     public static func matches(ifNoneMatch: String, tag: [UInt8]) -> Bool {
         // The usual case: the one tag that was answered before.
-        if ifNoneMatch.utf8.elementsEqual(tag) { return true }
+        if ifNoneMatch.utf8.withContiguousStorageIfAvailable({ isEqual($0, tag) }) == true { return true }
         let value = Array(trimmedOfWhitespace(ifNoneMatch[...]).utf8)
         if value == [UInt8(ascii: "*")] { return true }
         var index = 0
@@ -65,6 +65,12 @@ public enum EntityTag {
             skipSeparators(value, &index)
             guard index == value.count || value[end..<index].contains(UInt8(ascii: ",")) else { return false }
         }
+    }
+
+    private static func isEqual(_ bytes: UnsafeBufferPointer<UInt8>, _ tag: [UInt8]) -> Bool {
+        guard bytes.count == tag.count else { return false }
+        for index in 0..<bytes.count where bytes[index] != tag[index] { return false }
+        return true
     }
 
     private static func skipSeparators(_ value: [UInt8], _ index: inout Int) {

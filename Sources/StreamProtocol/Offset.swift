@@ -62,9 +62,16 @@ public struct Offset: Equatable, Hashable, Sendable {
         _ number: Int64, to buffer: UnsafeMutableBufferPointer<UInt8>, endingAt end: Int
     ) {
         var rest = UInt64(truncatingIfNeeded: number)
-        for index in stride(from: end, to: end - 16, by: -1) {
+        var index = end
+        // Most numbers are short.
+        while rest > 0, index > end - 16 {
             buffer[index] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
             rest /= 10
+            index -= 1
+        }
+        while index > end - 16 {
+            buffer[index] = UInt8(ascii: "0")
+            index -= 1
         }
     }
 }

@@ -80,7 +80,7 @@ def worker_profiles(root: Path, times: int) -> Iterator[tuple[str, callgrind.Pro
             append_as_group(counted.stack, counted.pid, connections, pool.appends, pool.append)
             pool.records += GROUP + 1
 
-        groups = max(3, times // 30)
+        groups = max(5, times // 20)
         yield "group", profile(group, groups), groups
         # The index gets a step's worth of records, and few are left.
         while pool.records % INDEX_STEP > 8:

@@ -116,7 +116,7 @@ def appends(bench: Bench, stack: Stack, baseline: Baseline) -> None:
             sides |= {name: kind.run(connections) for name, kind in kinds.items()}
             others = [redis] + ([memory, disk] if connections != BUSY else [])
             sides |= {peer.name: peer.append(connections) for peer in others if peer.there}
-            outcomes = dict(zip(sides, in_turn(list(sides.values()), bench.rounds, bench.seconds)))
+            outcomes = dict(zip(sides, in_turn(list(sides.values()), bench.rounds, bench.seconds, stack.rest)))
             mine = outcomes["plain"]
             rate = bench.peak = max(mine.rate, bench.peak)
             bench.gateway_errors = (bench.gateway_errors or 0) + mine.gateway_errors()

@@ -46,7 +46,7 @@ def json_batches(bench: Bench, stack: Stack, _baseline: Baseline) -> None:
     paths = [stack.create(f"batch-{number}", "application/json") for number in range(STREAMS)]
     load = Load("POST", paths, CONNECTIONS, headers=JSON, body_file=path)
     mine, theirs = in_turn([lambda seconds: drive(stack.url, load, seconds), file_writer(bench, body)],
-                           bench.rounds, bench.seconds)
+                           bench.rounds, bench.seconds, stack.rest)
     stored, acknowledged = sum(map(stack.position, paths)), mine.statuses.get("204", 0) * MESSAGES
     fault = mine.fault
     if stored < acknowledged or stored % MESSAGES:

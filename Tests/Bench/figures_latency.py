@@ -35,6 +35,7 @@ def append_at_half_of_peak(bench: Bench, stack: Stack, _baseline: Baseline) -> N
     with DiskProbe(bench.folder) as disk:
         for turn in range(bench.rounds + 1):
             for mine in (True, False) if turn % 2 else (False, True):
+                stack.rest()
                 if mine:
                     result, fault = append_steadily(bench.binaries, stack, paths, BUSY, rate, APPEND_BYTES, bench.seconds)
                     faults += filter(None, [fault])

@@ -95,15 +95,16 @@ def compare(sides, rounds, seconds):
     return in_turn([side(*each) for each in sides], rounds, seconds)
 
 
-def in_turn(sides, rounds, seconds):
+def in_turn(sides, rounds, seconds, rest=lambda: None):
     """Call each of `sides` with a number of seconds in turn, again and again, forwards and backwards so that none has
     the better place; each brings an outcome. A summed-up outcome for each, whose rate is the median of its rounds. A
-    short run of each goes first and counts for its errors only."""
+    short run of each goes first and counts for its errors only. `rest` is called before each run."""
     totals = [Outcome() for _ in sides]
     rates = [[] for _ in sides]
     for turn in range(rounds + 1):
         order = list(enumerate(sides))
         for index, side in order if turn % 2 else reversed(order):
+            rest()
             outcome = side(seconds if turn else 1)
             totals[index].add(outcome)
             if turn:

@@ -2,10 +2,14 @@
 
 import contextlib
 import os
+import time
 
+from memory import descendants
 from processes import BenchError, free_port, request, running, wait_until
 
 ROOT = "/v1/stream/"
+# A server that uses less of a processor than that has no more to do, and one that goes on for longer has had its time.
+QUIET, LOOK, PATIENCE = 0.15, 0.1, 2.0
 
 
 class Stack:
@@ -54,6 +58,25 @@ class Stack:
     def read(self, path):
         """Headers and body of a read."""
         return self.expect(200, "GET", path)
+
+    def rest(self):
+        """Wait until the server has done what it put off during a load, so that nobody else is charged for that."""
+        deadline, before = time.monotonic() + PATIENCE, self.processor_seconds()
+        while time.monotonic() < deadline:
+            time.sleep(LOOK)
+            now = self.processor_seconds()
+            if now - before < QUIET * LOOK:
+                return
+            before = now
+
+    def processor_seconds(self):
+        """What all of its processes have used so far."""
+        ticks = 0
+        for pid in [self.pid, *descendants(self.pid)]:
+            with contextlib.suppress(OSError), open(f"/proc/{pid}/stat") as stat:
+                # The command's name stands in parentheses and may hold anything.
+                ticks += sum(map(int, stat.read().rpartition(")")[2].split()[11:13]))
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def expect(self, status, method, path, body=None, headers=None):
         """One request that must be answered with this status."""

@@ -133,6 +133,7 @@ let package = Package(
         .executableTarget(
             name: "bench-sse", dependencies: ["BenchCommon", "CLinux"],
             path: "Tests/Bench/sse", swiftSettings: strict),
+        .executableTarget(name: "bench-writer", path: "Tests/Bench/writer"),
         .executableTarget(
             name: "bench-append", dependencies: ["BenchCommon", "CLinux"],
             path: "Tests/Bench/append", swiftSettings: strict),

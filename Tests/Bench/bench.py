@@ -86,7 +86,8 @@ def check(options):
     for name in ("wrk", "nginx"):
         if shutil.which(name, path=search_path()) is None:
             raise BenchError(f"{name} is not installed")
-    for name in ("durable-streams", "bench-responder", "bench-sse", "bench-append"):
+    for name in ("durable-streams", "bench-responder", "bench-sse", "bench-append",
+                 "bench-writer"):
         if not os.access(os.path.join(options.binaries, name), os.X_OK):
             raise BenchError(f"{name} is not built in {options.binaries}")
     if file_system(options.work_dir) in IN_MEMORY:
@@ -144,7 +145,8 @@ def main():
     options = arguments()
     os.environ["PATH"] = search_path()
     end_on_signals()
-    raise_file_limit(8192)
+    # nginx takes two for each of 10,000 readers, and one of its workers may get most of them.
+    raise_file_limit(24_000)
     begin = time.monotonic()
     try:
         check(options)

@@ -15,6 +15,7 @@ import figures_backup
 import figures_batches
 import figures_forks
 import figures_latency
+import figures_live
 import figures_purge
 import figures_reads
 import figures_replay
@@ -47,7 +48,7 @@ PLAN = (
          (figures_appends.appends, figures_latency.append_at_half_of_peak, figures_batches.json_batches),
          "appends", watched=True),
     Part("Catch-up reads through nginx", (figures_reads.catch_up_hit, figures_reads.catch_up_tail), "reads", watched=True),
-    Part("Live delivery", (figures_requests.live,), "live", watched=True),
+    Part("Live delivery", (figures_live.live, figures_live.long_poll, figures_live.idle), "live"),
 )
 # What `make bench-all` takes too.
 EXTRA = (

@@ -1,19 +1,13 @@
-"""Appends, catch-up reads and live delivery, beside what nginx does without a log behind it."""
+"""Appends and catch-up reads, beside what nginx does without a log behind it."""
 
-import statistics
-
-import stack as stacks
-from load import Load, cache_state, deliver, size
+from load import Load, cache_state, size
 from processes import BenchError
-from report import Row
 
 APPEND_BYTES = 256
 STREAMS = 100
 MIB = 1 << 20
 FEW = 16
 READERS = 32
-SSE_RATE = 50
-SSE_BYTES = 256
 
 
 def append_of_few(bench, stack, baseline):
@@ -57,21 +51,3 @@ def miss_of_large_body(bench, stack, baseline):
     other = Load("GET", [baseline.serve_file("miss", content)], READERS)
     bench.beside("catch-up MISS, 1 MiB", Load("GET", [stream], READERS), baseline.url, other,
                  stack, "MB/s", MIB / 1e6, beside="static file in nginx")
-
-
-def live(bench, stack, _baseline):
-    """From the time an append was due to its arrival at the subscribers."""
-    appends = SSE_RATE * (bench.seconds + 1)
-    for subscribers in (1, 100, 1000):
-        results, faults = [], []
-        for turn in range(min(bench.rounds, 3)):
-            url = f"{stack.url}{stacks.ROOT}live-{subscribers}-{turn}"
-            result, fault = deliver(bench.binaries, url, subscribers, appends, SSE_RATE, SSE_BYTES)
-            results.append(result)
-            faults += filter(None, [fault])
-        readers = "1 subscriber" if subscribers == 1 else f"{subscribers} subscribers"
-        for percentile in ("p50", "p99"):
-            values = [result[f"{percentile}_us"] for result in results]
-            value = None if None in values else statistics.median(values) / 1000
-            bench.add(Row(f"append to SSE, {readers}, {percentile}", value, "ms",
-                         failure="; ".join(faults)))

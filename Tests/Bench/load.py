@@ -1,4 +1,4 @@
-"""Driving load: wrk for requests, bench-append for a fixed rate of appends, bench-sse for subscribers."""
+"""Driving load: wrk for requests, bench-append for a fixed rate of appends."""
 
 import dataclasses
 import http.client
@@ -125,17 +125,6 @@ def append_steadily(binaries, stack, paths, connections, rate, size, seconds, go
     result = json.loads(out)
     bad = [f"{count} × {status}" for status, count in result["statuses"].items() if status != "204"]
     return result, ", ".join(filter(None, [err.strip(), *bad]))
-
-
-def deliver(binaries, url, subscribers, appends, rate, size):
-    """One run of bench-sse: its result, and what is wrong with it."""
-    command = [
-        os.path.join(binaries, "bench-sse"), "--url", url, "--subscribers", str(subscribers),
-        "--appends", str(appends), "--rate", str(rate), "--size", str(size)]
-    status, out, err = output_of(command, 60 + appends / rate)
-    if status not in (0, 1) or not out:
-        raise BenchError(f"bench-sse failed: {err.strip()}")
-    return json.loads(out), err.strip()
 
 
 def read_through(port: int, paths: list[str]) -> tuple[int, float]:

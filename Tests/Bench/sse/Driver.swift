@@ -16,7 +16,7 @@ final class Driver {
     private let timer: DueTimer
     private let poll: Poll
     private let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1024, alignment: 16)
-    private var subscribers: [Subscriber] = []
+    private var subscribers: [any Reader] = []
     private var ready = 0
     private var closed = 0
     private var appended = 0
@@ -35,13 +35,14 @@ final class Driver {
     var report: String {
         """
         {"subscribers":\(options.subscribers),"deliveries":\(latencies.count),\
-        "expected":\(options.subscribers * options.appends),\(latencies.members())}
+        "expected":\(options.deliveries),\(latencies.members())}
         """
     }
 
     /// What went wrong with the deliveries, if anything did.
     var fault: String? {
-        let missing = options.subscribers * options.appends - latencies.count
+        guard !options.holds else { return nil }
+        let missing = options.deliveries - latencies.count
         let disorder = subscribers.reduce(0) { $0 + $1.disorder }
         guard missing != 0 || disorder != 0 else {
             return nil
@@ -55,10 +56,12 @@ final class Driver {
         try poll.add(writer.descriptor, tag: Self.writerTag)
         try poll.add(timer.descriptor, tag: Self.timerTag)
         try subscribe()
-        firstDue = now() + 10_000_000
+        if options.holds { return hold() }
+        // Nobody tells when a long-poll waits.
+        firstDue = now() + (options.polls ? 1_000_000_000 : 10_000_000)
         timer.set(firstDue)
         let deadline = due(options.appends) + Self.patience
-        let expected = options.subscribers * options.appends
+        let expected = options.deliveries
         while latencies.count < expected || appended < options.appends || writer.isWaiting {
             guard now() < deadline, closed < options.subscribers else {
                 return
@@ -67,20 +70,38 @@ final class Driver {
         }
     }
 
+    /// Leaves the readers as they are until standard input ends. What comes meanwhile stays in their sockets.
+    private func hold() {
+        FileHandle.standardOutput.write(Data("ready\n".utf8))
+        while readLine() != nil {}
+    }
+
     /// Opens the subscriptions, some at a time, until each has had its first control event.
     private func subscribe() throws {
         let deadline = now() + Self.patience
         while ready < options.subscribers {
             while subscribers.count < min(ready + Self.opening, options.subscribers) {
-                let subscriber = try Subscriber(options: options)
+                let subscriber = try open(subscribers.count)
                 try poll.add(subscriber.descriptor, tag: subscribers.count)
                 subscribers.append(subscriber)
+                if subscriber.isReady { ready += 1 }
             }
+            guard ready < options.subscribers else { return }
             try step()
             guard now() < deadline, closed == 0 else {
                 throw Failure("\(ready) of \(options.subscribers) subscriptions opened, \(closed) closed")
             }
         }
+    }
+
+    /// A new reader; its messages are to begin with the first.
+    private func open(_ number: Int) throws -> any Reader {
+        let stream = number % options.streams
+        let path = options.path(stream)
+        guard options.polls else { return try Subscriber(options: options, path: path, first: stream) }
+        var start = PollPosition()
+        if options.peer.creates { start.first = "-1" }
+        return try Poller(options: options, path: path, start: start, first: stream)
     }
 
     /// When the append with this index is to be sent.
@@ -102,15 +123,15 @@ final class Driver {
         }
     }
 
-    private func read(_ subscriber: Subscriber) throws {
+    private func read(_ subscriber: any Reader) throws {
         let wasReady = subscriber.isReady
-        let outcome = try subscriber.receive(scratch: scratch) { due in
+        let isOpen = try subscriber.receive(scratch: scratch) { due in
             latencies.record(nanoseconds: now() - due)
         }
         if subscriber.isReady && !wasReady {
             ready += 1
         }
-        if outcome == .closed {
+        if !isOpen {
             closed += 1
             try poll.remove(subscriber.descriptor)
         }

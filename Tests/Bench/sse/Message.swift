@@ -8,7 +8,7 @@ enum Message {
     static let header = 1 + timeDigits + 1 + indexDigits + 2
 
     /// Bytes at the start of a line of a data event that are enough to know the message.
-    static let linePrefix = 5 + 1 + timeDigits + 1 + indexDigits
+    static let linePrefix = 6 + 1 + timeDigits + 1 + indexDigits
 
     /// A message of `size` bytes.
     static func bytes(due: Int64, index: Int, size: Int) -> [UInt8] {
@@ -19,13 +19,18 @@ enum Message {
         return bytes
     }
 
-    /// The message in a line `data:T…`, or nil when the line is another one.
+    /// The message in a line `data:T…` or `data: T…`, or nil when the line is another one.
     static func parse(line: UnsafePointer<UInt8>, count: Int) -> (due: Int64, index: Int)? {
-        guard count >= linePrefix, line[4] == UInt8(ascii: ":"), line[5] == UInt8(ascii: "T") else {
-            return nil
-        }
-        let due = number(line + 6, timeDigits)
-        return (due, Int(number(line + 6 + timeDigits + 1, indexDigits)))
+        guard count >= linePrefix, line[4] == UInt8(ascii: ":") else { return nil }
+        let start = line[5] == UInt8(ascii: " ") ? 6 : 5
+        return parse(message: line + start, count: count - start)
+    }
+
+    /// The message that begins here, or nil when it is something else.
+    static func parse(message: UnsafePointer<UInt8>, count: Int) -> (due: Int64, index: Int)? {
+        guard count >= 1 + timeDigits + 1 + indexDigits, message[0] == UInt8(ascii: "T") else { return nil }
+        let due = number(message + 1, timeDigits)
+        return (due, Int(number(message + 1 + timeDigits + 1, indexDigits)))
     }
 
     private static func padded(_ value: Int64, _ digits: Int) -> String {

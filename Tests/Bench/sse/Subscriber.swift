@@ -4,13 +4,7 @@ import Foundation
 
 /// One SSE connection: takes the bytes of the response apart into lines and keeps, of each line, only the
 /// few bytes that tell a message from all else.
-final class Subscriber {
-    /// What a read has brought.
-    enum Outcome {
-        case open
-        case closed
-    }
-
+final class Subscriber: Reader {
     private enum Framing {
         case head
         case identity
@@ -19,11 +13,13 @@ final class Subscriber {
     }
 
     let descriptor: Int32
-    /// Whether a control event has come: the subscription stands.
+    /// Whether the subscription stands: a control event has come, or the head where none comes.
     private(set) var isReady = false
     /// Messages that came twice, too early or not at all.
     private(set) var disorder = 0
-    private var nextIndex = 0
+    private let greets: Bool
+    private let step: Int
+    private var nextIndex: Int
     private var framing = Framing.head
     private var head: [UInt8] = []
     private var chunkRest = 0
@@ -31,21 +27,22 @@ final class Subscriber {
     private var lineCount = 0
 
     /// Opens the connection and asks for everything after the stream's tail.
-    init(options: Options) throws {
+    ///
+    /// - Parameter first: number of the first message of this stream.
+    init(options: Options, path: String, first: Int) throws {
+        step = options.streams
+        nextIndex = first
+        greets = options.peer.greets
         descriptor = try connectTCP(host: options.target.host, port: options.target.port)
-        let request =
-            "GET \(options.target.path)?live=sse&offset=now HTTP/1.1\r\n"
-            + "Host: \(options.target.authority)\r\nAccept: text/event-stream\r\n\r\n"
+        let request = options.peer.eventRequest(path, options.target.authority)
         try sendAll(descriptor, Array(request.utf8))
     }
 
     /// Reads what has come, once, into `scratch`, and calls `deliver` with the due time of each message.
-    func receive(
-        scratch: UnsafeMutableRawBufferPointer, deliver: (Int64) -> Void
-    ) throws -> Outcome {
+    func receive(scratch: UnsafeMutableRawBufferPointer, deliver: (Int64) -> Void) throws -> Bool {
         let count = recv(descriptor, scratch.baseAddress, scratch.count, Int32(MSG_DONTWAIT))
         guard count > 0 else {
-            return count < 0 && (errno == EAGAIN || errno == EINTR) ? .open : .closed
+            return count < 0 && (errno == EAGAIN || errno == EINTR)
         }
         let bytes = UnsafeRawBufferPointer(rebasing: scratch[..<count]).bindMemory(to: UInt8.self)
         if framing == .head {
@@ -53,7 +50,7 @@ final class Subscriber {
         } else {
             readBody(bytes, deliver: deliver)
         }
-        return .open
+        return true
     }
 
     private func readHead(_ bytes: UnsafeBufferPointer<UInt8>, deliver: (Int64) -> Void) throws {
@@ -65,6 +62,7 @@ final class Subscriber {
             throw Failure("a subscription was answered with \(response.status)")
         }
         framing = response.isChunked ? .chunkSize : .identity
+        isReady = !greets
         head.withUnsafeBufferPointer { readBody($0, deliver: deliver) }
         head = []
     }
@@ -127,7 +125,7 @@ final class Subscriber {
             if message.index != nextIndex {
                 disorder += 1
             }
-            nextIndex = message.index + 1
+            nextIndex = message.index + step
             deliver(message.due)
         } else if lineCount > 5, line[4] == UInt8(ascii: ":"), line[5] == UInt8(ascii: "{") {
             isReady = true

@@ -15,20 +15,22 @@ final class Writer {
         connection = try Connection(target: options.target)
     }
 
-    /// Creates the stream.
+    /// Creates the streams, where that has to be done.
     func create(scratch: UnsafeMutableRawBufferPointer) throws {
-        try send(method: "PUT", body: [])
-        while isWaiting {
-            guard try receive(scratch: scratch, isBlocking: true) else {
-                try reconnect()
-                return
+        guard options.peer.creates else { return }
+        for stream in 0..<options.streams {
+            try send(method: "PUT", path: options.path(stream), body: [])
+            while isWaiting {
+                if try !receive(scratch: scratch, isBlocking: true) { try reconnect() }
             }
         }
     }
 
-    /// Sends the append with this index.
+    /// Sends the append with this index, to the stream whose turn it is.
     func append(index: Int, due: Int64) throws {
-        try send(method: "POST", body: Message.bytes(due: due, index: index, size: options.size))
+        try send(
+            method: "POST", path: options.peer.publishing(options.path(index % options.streams)),
+            body: Message.bytes(due: due, index: index, size: options.size))
     }
 
     /// Reads what has come; false when the server has closed the connection and `reconnect` is due.
@@ -37,7 +39,8 @@ final class Writer {
         case .open:
             return true
         case .answered(let status, let closes):
-            guard [200, 201, 204].contains(status) else {
+            // nchan says 202 where nobody waits.
+            guard [200, 201, 202, 204].contains(status) else {
                 throw Failure("a write was answered with \(status)")
             }
             return !closes
@@ -54,9 +57,8 @@ final class Writer {
         try connection.reconnect()
     }
 
-    private func send(method: String, body: [UInt8]) throws {
-        let target = options.target
+    private func send(method: String, path: String, body: [UInt8]) throws {
         try connection.send(
-            target.write(method: method, path: target.path, contentType: "text/plain", body: body))
+            options.target.write(method: method, path: path, contentType: "text/plain", body: body))
     }
 }

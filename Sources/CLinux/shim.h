@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
@@ -67,6 +68,12 @@ static inline int ds_unix_address(const char *path, struct sockaddr_un *address)
     }
     memcpy(address->sun_path, path, length);
     return 0;
+}
+
+/// Whether the peer of a Unix socket has not read yet all that was sent.
+static inline int ds_has_unread_bytes(int descriptor) {
+    int bytes = 0;
+    return ioctl(descriptor, TIOCOUTQ, &bytes) == 0 && bytes > 0;
 }
 
 /* A connected stream socket, or -1. Connecting to a Unix socket doesn't wait unless the listener's

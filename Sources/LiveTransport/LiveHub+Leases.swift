@@ -33,7 +33,7 @@ extension LiveHub {
             for waiter in Array(watch.polls.values) where isLost(waiter.poll.lease) {
                 finish(waiter, reads.timeout(waiter.poll))
             }
-            for subscriber in Array(watch.subscribers.values) where isLost(subscriber.stream.lease) {
+            for subscriber in watch.subscribers where isLost(subscriber.stream.lease) {
                 end(subscriber)
             }
         }

@@ -17,7 +17,7 @@ extension LiveHub {
         leaving = Leaving(spread: spread, whenGone: whenGone)
         for wake in Array(wakeChannels.values) { wake.close(promise: nil) }
         let now = NIODeadline.now()
-        let subscribers = watches.values.flatMap { $0.subscribers.values }
+        let subscribers = watches.values.flatMap { $0.subscribers }
         for (number, subscriber) in subscribers.enumerated() {
             subscriber.endsAt = min(
                 subscriber.endsAt, now + LiveHub.part(number + 1, of: subscribers.count, spread))

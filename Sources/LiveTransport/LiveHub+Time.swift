@@ -14,11 +14,12 @@ extension LiveHub {
         endLostLeases()
         let now = NIODeadline.now()
         for watch in watches.values {
-            for subscriber in Array(watch.subscribers.values) { look(at: subscriber, now) }
+            for subscriber in watch.subscribers { look(at: subscriber, now) }
         }
     }
 
     private func look(at subscriber: EventSubscriber, _ now: NIODeadline) {
+        if subscriber.isSlow, !subscriber.hasUnreadBytes { subscriber.isSlow = false }
         if let since = subscriber.blockedSince, now - since > options.stallLimit {
             // Closing takes a moment, in which it may be looked at again.
             if subscriber.channel.isActive { telemetry.add(.readersCutOff) }

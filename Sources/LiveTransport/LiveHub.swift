@@ -19,7 +19,7 @@ final class LiveHub: @unchecked Sendable {
     let reads: LiveReads
     let options: LiveOptions
     private let pool: ReaderPool
-    private let reader: StoreReader
+    let reader: StoreReader
     private let interest: LiveInterest
     let telemetry: Telemetry
     let requestWatch: RequestWatch
@@ -30,6 +30,8 @@ final class LiveHub: @unchecked Sendable {
     private(set) var isDraining = false
     /// Set once another process has taken over.
     var leaving: Leaving?
+    /// Deliveries that are under way.
+    var fanOutState = FanOut()
     /// Connections for requests.
     var connections = 0
     /// Connections from workers.
@@ -115,7 +117,7 @@ final class LiveHub: @unchecked Sendable {
     // MARK: Event streams
 
     func add(_ subscriber: EventSubscriber) {
-        watch(subscriber.stream.state).subscribers[ObjectIdentifier(subscriber)] = subscriber
+        watch(subscriber.stream.state).add(subscriber)
         telemetry.adjust(.eventStreams, 1)
         limit(subscriber)
         if subscriber.phase != .ended { readOn(subscriber) }
@@ -126,8 +128,7 @@ final class LiveHub: @unchecked Sendable {
         subscriber.phase = .ended
         reads.touch(subscriber.stream.state)
         forget(subscriber.stream.state.id) {
-            let known = $0.subscribers.removeValue(forKey: ObjectIdentifier(subscriber))
-            if known != nil { telemetry.adjust(.eventStreams, -1) }
+            if $0.remove(subscriber) { telemetry.adjust(.eventStreams, -1) }
         }
     }
 
@@ -182,7 +183,7 @@ final class LiveHub: @unchecked Sendable {
         }
     }
 
-    private func finishDelivery(_ events: EventStream.Events, to subscriber: EventSubscriber) {
+    func finishDelivery(_ events: EventStream.Events, to subscriber: EventSubscriber) {
         subscriber.stream.advance(over: events)
         subscriber.isFirst = false
         if events.isLast {
@@ -209,7 +210,7 @@ final class LiveHub: @unchecked Sendable {
     func write(_ buffer: ByteBuffer, to subscriber: EventSubscriber) {
         subscriber.lastWrite = .now()
         telemetry.add(.readBytesLive, buffer.readableBytes)
-        subscriber.channel.writeAndFlush(buffer, promise: nil)
+        subscriber.send(buffer)
     }
 
     /// Ends a response behind everything written so far.
@@ -226,7 +227,7 @@ final class LiveHub: @unchecked Sendable {
     func changed(_ id: Int64) {
         guard let watch = watches[id] else { return }
         serve(watch.polls.values)
-        serve(watch.subscribers.values)
+        fanOut(watch)
     }
 
     /// Looks again at every stream that somebody waits for: changes may have been missed.
@@ -246,54 +247,6 @@ final class LiveHub: @unchecked Sendable {
         }
     }
 
-    private func serve(_ subscribers: some Collection<EventSubscriber>) {
-        var found: [EventStream.Key: Found] = [:]
-        let now = reads.now
-        for subscriber in Array(subscribers) {
-            // The tick that ends it may be half a second away.
-            if let lease = subscriber.stream.lease, now >= lease.expires {
-                end(subscriber)
-                continue
-            }
-            guard subscriber.phase == .idle else {
-                subscriber.missedChange = true
-                continue
-            }
-            let key = subscriber.stream.key(at: now)
-            let known: Found
-            if let earlier = found[key] {
-                known = earlier
-            } else {
-                let piece = reads.look(
-                    at: subscriber.stream.state.id, from: subscriber.stream.position,
-                    for: .serverSentEvents, reader: reader)
-                switch piece {
-                case .failure: known = .gone
-                case .success(let piece):
-                    known =
-                        subscriber.stream.events(for: piece, at: key, always: false).map {
-                            .events($0, ByteBuffer(bytes: $0.bytes))
-                        } ?? .nothing
-                }
-                found[key] = known
-            }
-            switch known {
-            case .nothing: break
-            case .gone: end(subscriber)
-            case .events(let events, let buffer):
-                write(buffer, to: subscriber)
-                finishDelivery(events, to: subscriber)
-            }
-        }
-    }
-
-    /// What a change means for all idle readers at one position.
-    private enum Found {
-        case events(EventStream.Events, ByteBuffer)
-        case nothing
-        case gone
-    }
-
     // MARK: Shutdown
 
     /// Answers all long-polls and ends all event streams; nothing waits any more.
@@ -301,7 +254,7 @@ final class LiveHub: @unchecked Sendable {
         isDraining = true
         for watch in Array(watches.values) {
             for waiter in Array(watch.polls.values) { finish(waiter, reads.timeout(waiter.poll)) }
-            for subscriber in Array(watch.subscribers.values) { end(subscriber) }
+            for subscriber in watch.subscribers { end(subscriber) }
         }
     }
 

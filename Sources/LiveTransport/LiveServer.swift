@@ -99,6 +99,11 @@ public final class LiveServer: Sendable {
                 .writeBufferWaterMark,
                 value: .init(low: LiveOptions.highWatermark / 2, high: LiveOptions.highWatermark)
             )
+            // Each connection keeps its buffer, and the head of a request that nginx sends rarely needs more.
+            .childChannelOption(
+                .recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(minimum: 512, initial: 512, maximum: 16_384)
+            )
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     guard let hub = hubs.first(where: { $0.loop === channel.eventLoop }) else { return }

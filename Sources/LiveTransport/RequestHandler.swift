@@ -125,7 +125,7 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         var buffer = RequestHandler.statusLine(response, in: context.channel.allocator)
         // The end of the connection is the end of the events; nginx frames them for the client.
         buffer.writeStaticString("Connection: close\r\n\r\n")
-        context.writeAndFlush(wrapOutboundOut(buffer), promise: nil)
+        let head = context.writeAndFlush(wrapOutboundOut(buffer))
         finish(response)
         let channel = context.channel
         let hub = hub
@@ -135,6 +135,7 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         let subscriber = EventSubscriber(
             stream, channel: channel, requestID: trace.id, now: now,
             endsAt: hub.end(hub.end(of: hub.options.eventLifetime + jitter), atMost: stream.lease))
+        subscriber.note(head)
         let pipeline = channel.pipeline.syncOperations
         pipeline.removeHandler(decoder).assumeIsolated().whenComplete { [self] _ in
             pipeline.removeHandler(context: context).assumeIsolated().whenComplete { [self] _ in

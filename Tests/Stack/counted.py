@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -110,12 +109,6 @@ class Readers:
 Counts = dict[str, float]
 
 
-def _started(stack: Stack) -> float:
-    """When the youngest process began, by the clock of `time.monotonic`."""
-    began = max(start for _, start in stack.remember())
-    return began / os.sysconf("SC_CLK_TCK") + time.monotonic() - time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
 def least(one: Callable[[], Counts], times: int = 3) -> Counts:
     """The least of several: what comes by itself from time to time is in some of them only."""
     found = [one() for _ in range(times)]
@@ -124,11 +117,12 @@ def least(one: Callable[[], Counts], times: int = 3) -> Counts:
 
 def deliveries(stack: Stack, measure: Callable[[Callable[[], object], int], Counts]) -> Counts:
     """What `measure` finds for each append with its delivery: to one reader, and for each reader more."""
-    # In its first five seconds a live process looks around by itself all the time.
-    wait_until(lambda: time.monotonic() > _started(stack) + 5.5, "the end of the time of starting")
+    # For five seconds after its start a live process looks around by itself all the time.
+    ready = time.monotonic()
+    wait_until(lambda: time.monotonic() > ready + 5.5, "the end of the time of starting")
     connection = PoolConnection(stack.data_dir / "run/worker.sock")
     found = {}
-    for count, times in ((1, 50), (READERS, 10)):
+    for count, times in ((1, 100), (READERS, 20)):
         path = f"s{count}"
         status, _, _ = connection.exchange(request("PUT", url(path), BYTES))
         assert status == 201

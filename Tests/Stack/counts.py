@@ -13,43 +13,23 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import callgrind
 from client import Client
 from counted import BATCH, BYTES, GROUP, MESSAGE, SETTINGS, Counts, Pool, deliveries, empty, frames, least
+from counted_table import HOW, TABLE, Found, allowed, document, problems
 from instrumented import LIVE, Callgrind, append_as_group, lock, wait_until
 from stack import Stack, remove_tree, temporary_root
 from system_calls import SystemCalls
 
-TABLE = Path(__file__).with_name("counted_costs.json")
 TOOLS = {"valgrind": "valgrind", "vgdb": "valgrind", "strace": "strace", "objcopy": "binutils"}
-# What a count may grow by, as a share and by itself, before it counts as a regression; and the share below which the table
-# says too much.
-MARGINS = {
-    "instructions": (0.05, 50.0),
-    "allocations": (0.02, 0.1),
-    "system calls": (0.03, 0.15),
-    "pages written": (0.03, 0.02),
-    "fsyncs": (0.0, 0.005),
-    "requests": (0.0, 0.0),
-}
-STALE = 0.85
 # Threads that have to do with a request; the others do what comes by itself.
 SERVING = ("fastcgi-0", "commit")
 NOT_DELIVERING = {"registry", "commit", "signals", "sampler", "admin"}
 # How many events come at once depends on who is faster.
 WAITING = {"epoll_wait", "epoll_pwait", "epoll_pwait2"}
 INDEX_STEP = 1_024
-
-
-@dataclass
-class Found:
-    """Counts by figure, and what makes them up."""
-
-    counts: Counts = field(default_factory=dict)
-    parts: dict[str, str] = field(default_factory=dict)
 
 
 # MARK: instructions and allocations
@@ -278,35 +258,6 @@ def missing() -> str | None:
     return None
 
 
-def allowed(figure: str, measured: float) -> tuple[float, float]:
-    """The least and the most that a figure may be."""
-    kind = figure.rpartition(": ")[2].partition(" of ")[0]
-    share, slack = MARGINS[kind]
-    return STALE * measured - slack, (1 + share) * measured + slack
-
-
-def problems(subject: str, found: Found) -> list[str]:
-    """What is more than allowed, or so much less that the table has to be set anew."""
-    table = json.loads(TABLE.read_text())[subject]
-    lines = [f"{figure}: in the table alone; set it anew" for figure in sorted(set(table) - set(found.counts))]
-    for figure, count in found.counts.items():
-        if figure not in table:
-            lines.append(f"{figure}: {count:,.3f}, but not in the table; set it anew")
-            continue
-        least, most = allowed(figure, table[figure])
-        parts = found.parts.get(figure) or found.parts.get(figure.rpartition(": ")[2], "")
-        if count > most:
-            lines.append(f"{figure}: {count:,.3f} are too many; {most:,.3f} are allowed ({table[figure]:,.3f} when last set)\n{parts}")
-        elif count < least:
-            lines.append(f"{figure}: only {count:,.3f} of {table[figure]:,.3f}: tighten the table, so that it stays so")
-    return lines
-
-
-HOW = """
-`make profile` shows the functions, `python3 Tests/Stack/profile_requests.py --callers NAME` who calls them. If the change is
-worth it, `make counts` writes what it finds into counted_costs.json; say in the commit why."""
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--set", action="store_true", help="make what is found the measure")
@@ -314,7 +265,7 @@ def main() -> None:
     options = parser.parse_args()
     if (lack := missing()) is not None:
         sys.exit(lack)
-    table = json.loads(TABLE.read_text()) if TABLE.exists() else {}
+    table = json.loads(TABLE.read_text())
     wrong = 0
     for subject, count in SUBJECTS.items():
         if options.only not in (None, subject):
@@ -332,6 +283,7 @@ def main() -> None:
         if options.set:
             table[subject] = {figure: round(number, 3) for figure, number in found.counts.items()}
             TABLE.write_text(json.dumps(table, indent=2) + "\n")
+            document()
         elif lines := problems(subject, found):
             wrong += len(lines)
             print("\n" + "\n".join(lines) + "\n" + HOW)

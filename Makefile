@@ -74,6 +74,10 @@ bench: bench-programs .venv-bench/.installed ## Run the benchmark (minutes): a t
 bench-all: bench-programs .venv-bench/.installed ## Run all figures: also purge, rotation, backup, forks, replay, scale (half an hour)
 	python3 Tests/Bench/bench.py --all
 
+.PHONY: bench-hour
+bench-hour: bench-programs ## Measure memory through an hour of mixed load at a low rate
+	python3 Tests/Bench/bench.py --only endurance
+
 .PHONY: profile
 profile: build ## Print where the instructions of an append and of a read go, by function
 	@.ci/install-packages $(COUNT_PACKAGES)

@@ -41,6 +41,7 @@ def arguments():
                         help="take only these figures: " + ", ".join(figures.names()))
     parser.add_argument("--purge-bytes", metavar="BYTES", type=byte_count,
                         help="size of the deleted stream that is purged, such as 10GiB (default 1GiB)")
+    parser.add_argument("--minutes", type=float, default=60, help="length of the figure endurance (default 60)")
     parser.add_argument("--json", metavar="FILE", default=os.path.join(RESULTS, "results.json"),
                         help="write the rows there too (default .build/bench/results.json)")
     parser.add_argument("--plot", metavar="FILE", default=os.path.join(RESULTS, "results.svg"),

@@ -13,9 +13,12 @@ import figures_access
 import figures_appends
 import figures_backup
 import figures_batches
+import figures_cold_start
+import figures_endurance
 import figures_forks
 import figures_latency
 import figures_live
+import figures_overload
 import figures_purge
 import figures_reads
 import figures_replay
@@ -51,7 +54,11 @@ PLAN = (
     Part("Live delivery", (figures_live.live, figures_live.long_poll), "live"),
     # On a server of its own: memory that earlier readers have left would be theirs already.
     Part("Live delivery", (figures_live.idle,), "idle"),
+    Part("Start", (figures_cold_start.cold_start,)),
+    Part("Overload", (figures_overload.overload,)),
 )
+# An hour of one load: only when it is asked for by its name, as `make bench-hour` does.
+HOURS = (Part("Endurance", (figures_endurance.endurance,)),)
 # What `make bench-all` takes too.
 EXTRA = (
     Part("More appends and reads", (figures_requests.append_of_few, figures_requests.miss_of_large_body,
@@ -77,7 +84,7 @@ def name_of(figure: Callable) -> str:
 
 def names() -> list[str]:
     """All figures, each once."""
-    return list(dict.fromkeys(name_of(figure) for part in PLAN + EXTRA for figure in part.figures))
+    return list(dict.fromkeys(name_of(figure) for part in PLAN + EXTRA + HOURS for figure in part.figures))
 
 
 class Bench:
@@ -96,7 +103,7 @@ class Bench:
 
     def run(self) -> None:
         """All figures that were asked for, then what was counted on the way."""
-        for part in PLAN + EXTRA if self.options.all or self.options.only else PLAN:
+        for part in PLAN + EXTRA + HOURS if self.options.only else PLAN + EXTRA if self.options.all else PLAN:
             self.heading = part.heading
             chosen = [figure for figure in part.figures if self.chosen(figure)]
             if chosen and part.server:

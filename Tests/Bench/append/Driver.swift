@@ -28,6 +28,8 @@ final class Driver {
     private var lost = 0
     private var statuses: [Int: Int] = [:]
     private var latencies = Latencies()
+    /// Of answers 503, which are not among the others.
+    private var refusals = Latencies()
 
     /// Connects.
     init(options: Options) throws {
@@ -53,7 +55,8 @@ final class Driver {
     }
 
     /// Appends that were to be sent and have no answer.
-    private var unanswered: Int { wanted - latencies.count - lost }
+    private var unanswered: Int { wanted - answered - lost }
+    private var answered: Int { latencies.count + refusals.count }
 
     /// What went wrong, if anything did.
     var fault: String? {
@@ -66,8 +69,9 @@ final class Driver {
         let counts = statuses.sorted { $0.key < $1.key }.map { "\"\($0.key)\":\($0.value)" }
         let seconds = Double(max(0, lastAnswer - firstDue)) / 1e9
         return """
-            {"appends":\(wanted),"answered":\(latencies.count),"unanswered":\(unanswered),"lost":\(lost),\
-            "seconds":\(seconds),"statuses":{\(counts.joined(separator: ","))},\(latencies.members())}
+            {"appends":\(wanted),"answered":\(answered),"unanswered":\(unanswered),"lost":\(lost),\
+            "seconds":\(seconds),"statuses":{\(counts.joined(separator: ","))},\(latencies.members()),\
+            "refused":{\(refusals.members())}}
             """
     }
 
@@ -119,7 +123,11 @@ final class Driver {
             return
         case .answered(let status, let closes):
             lastAnswer = now()
-            latencies.record(nanoseconds: lastAnswer - waiting[tag])
+            if status == 503 {
+                refusals.record(nanoseconds: lastAnswer - waiting[tag])
+            } else {
+                latencies.record(nanoseconds: lastAnswer - waiting[tag])
+            }
             statuses[status, default: 0] += 1
             idle.insert(tag, at: 0)
             guard closes else {

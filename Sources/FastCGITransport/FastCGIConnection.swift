@@ -72,11 +72,9 @@ final class FastCGIConnection {
     /// Reads on to the end of the request. Its last record may lie behind what libfcgi has read with the others (8 KiB at
     /// a time); left there, it would be taken for the beginning of the next request, which nginx would answer with 502.
     func readToEnd() {
-        var rest: (UInt64, UInt64) = (0, 0)
-        withUnsafeMutableBytes(of: &rest) { buffer in
-            guard let base = buffer.baseAddress else { return }
-            let start = base.assumingMemoryBound(to: CChar.self)
-            while FCGX_GetStr(start, Int32(buffer.count), request.pointee.in) > 0 {}
+        // As much as lies on the stack.
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: 512) { rest in
+            while FCGX_GetStr(rest.baseAddress, Int32(rest.count), request.pointee.in) > 0 {}
         }
     }
 

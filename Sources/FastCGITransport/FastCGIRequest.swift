@@ -6,9 +6,11 @@ import StreamService
 
 /// Reads a request from the parameters that nginx sends (nginx/durable-streams-server.conf).
 enum FastCGIRequest {
-    /// - Parameter adminKey: what tells a request of the administrator's; nil: there is none.
+    /// - Parameters:
+    ///   - adminKey: what tells a request of the administrator's; nil: there is none.
+    ///   - service: knows whether a write would be taken now; the body of one that would not is not kept.
     static func read(
-        _ connection: FastCGIConnection, maximumBody: Int, adminKey: AdminKey?
+        _ connection: FastCGIConnection, maximumBody: Int, adminKey: AdminKey?, service: StreamService
     ) -> ServiceRequest {
         var method = Method.other
         var target = ""
@@ -83,6 +85,12 @@ enum FastCGIRequest {
         if contentLength > maximumBody {
             rejection = .bodyTooLarge
             connection.closeAfterwards()
+        } else if contentLength >= judgedFrom, !isAdministrators, method == .post || method == .put,
+            !service.takesMore()
+        {
+            // nginx has to get rid of it all the same, or it would answer 502.
+            rejection = .busy
+            connection.readToEnd()
         } else if contentLength > 0 {
             body = connection.readBody(length: contentLength)
             if body.count < contentLength {
@@ -99,6 +107,9 @@ enum FastCGIRequest {
         request.isAdministrators = isAdministrators
         return request
     }
+
+    /// Bodies from this size on are looked at only if they would be stored; smaller ones cost less than asking.
+    private static let judgedFrom = 16 << 10
 
     private static let fields: [(name: StaticString, field: HeaderField)] = [
         ("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", .accessControlRequestHeaders),

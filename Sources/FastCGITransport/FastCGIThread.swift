@@ -49,6 +49,8 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
     private var ending: Ending?
     /// Connections that the way to the other workers didn't take yet.
     private var leaving: [Int32] = []
+    /// When the operator heard last that descriptors ran out.
+    private var toldOfDescriptors: ContinuousClock.Instant?
     /// Of the finished write that is being answered.
     private var times: WriteTimes?
 
@@ -201,9 +203,7 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
     private func acceptNext() -> Int32 {
         let descriptor = ds_accept(listener)
         guard descriptor >= 0 else {
-            if errno == EMFILE || errno == ENFILE {
-                log.error("out of descriptors: raise the limit of open files (ulimit -n)")
-            }
+            if errno == EMFILE || errno == ENFILE { outOfDescriptors() }
             return descriptor
         }
         var timeout = timeval(tv_sec: FastCGIThread.patience, tv_usec: 0)
@@ -211,6 +211,14 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
             setsockopt(descriptor, SOL_SOCKET, option, &timeout, socklen_t(MemoryLayout<timeval>.size))
         }
         return descriptor
+    }
+
+    /// Says so once a second: connections wait in the listener, which tells of them again and again.
+    private func outOfDescriptors() {
+        let now = ContinuousClock.now
+        if let told = toldOfDescriptors, now - told < .seconds(1) { return }
+        toldOfDescriptors = now
+        log.error("out of descriptors: raise the limit of open files (ulimit -n)")
     }
 
     private func accept() {
@@ -251,7 +259,8 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
         }
         connection.isBusy = true
         inHand += 1
-        var request = FastCGIRequest.read(connection, maximumBody: maximumBody, adminKey: admin?.key)
+        var request = FastCGIRequest.read(
+            connection, maximumBody: maximumBody, adminKey: admin?.key, service: service)
         request.trace = connection.trace
         connection.path = request.target.path
         connection.bytesIn = request.body.count

@@ -86,8 +86,15 @@ public struct ServerProcess: Sendable {
             telemetry.set(.commitQueueRequests, Int64(requests))
             telemetry.set(.commitQueueBytes, Int64(bytes))
         }
-        hooks.refused = { telemetry.add(.refusedBusy) }
-        return try GroupCommitter(files, space: space, hooks: hooks)
+        let overload = OverloadLog(log)
+        hooks.refused = { report in
+            telemetry.add(.refusedBusy)
+            overload.report(report)
+        }
+        let limits = QueueLimits(
+            requests: settings.queueRequests, bytes: settings.queueBytes,
+            wait: Int64(settings.queueMilliseconds) * 1_000_000)
+        return try GroupCommitter(files, space: space, limits: limits, hooks: hooks)
     }
 
     /// What is kept of streams that ask for nothing else.

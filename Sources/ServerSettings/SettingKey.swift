@@ -74,6 +74,23 @@ public struct SettingKey: Sendable {
             reason: "reader threads per worker; connections are not bound to threads",
             notes: "Reader threads per worker. Connections are not bound to threads: two serve hundreds."),
         SettingKey(
+            "queue_requests", .integer(\.queueRequests, 1...1_000_000), default: "4096", unit: "writes",
+            reason: "most writes of a worker that wait to be stored; more get 503 at once",
+            notes:
+                "Most writes of a worker that wait to be stored; more get 503 with Retry-After at once. Each that "
+                + "waits takes some 20 KB."),
+        SettingKey(
+            "queue_bytes", .bytes(\.queueBytes, 1...(16 << 30)), default: "64MiB", unit: "bytes",
+            reason: "most bytes of their bodies; one of any size is taken while there are fewer"),
+        SettingKey(
+            "queue_milliseconds", .integer(\.queueMilliseconds, 1...3_600_000), default: "500",
+            unit: "milliseconds",
+            reason: "a write that is expected to wait longer gets 503 at once",
+            notes:
+                "A write that is expected to wait longer, by what the last transactions took, gets 503 with "
+                + "Retry-After at once. So does each while a transaction has taken four times as long already."
+        ),
+        SettingKey(
             "long_poll_timeout", .seconds(\.longPollTimeout, 0.05...3600), default: "30", unit: "seconds",
             reason: "how long a long-poll waits for data; below the idle time-outs of common proxies",
             notes: "How long a long-poll waits for data. Below the idle time-outs of common proxies."),

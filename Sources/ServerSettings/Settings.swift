@@ -10,6 +10,12 @@ public struct Settings: Sendable, Equatable {
     public internal(set) var workers: Int
     /// Reader threads per worker process, 1...64.
     public internal(set) var workerThreads: Int
+    /// Most writes of a worker that wait, 1...1,000,000.
+    public internal(set) var queueRequests: Int
+    /// Most bytes of writes that wait, 1...16 GiB.
+    public internal(set) var queueBytes: Int
+    /// Longest that a write may be expected to wait, 1...3,600,000 milliseconds.
+    public internal(set) var queueMilliseconds: Int
     /// Seconds that a long-poll waits for data, 0.05...3600.
     public internal(set) var longPollTimeout: Double
     /// Seconds after which an SSE response ends so that the client reconnects, 0.1...86400.
@@ -95,6 +101,9 @@ public struct Settings: Sendable, Equatable {
         dataDirectory = "/"
         workers = 0
         workerThreads = 0
+        queueRequests = 0
+        queueBytes = 0
+        queueMilliseconds = 0
         longPollTimeout = 0
         sseLifetime = 0
         sseKeepAlive = 0

@@ -58,7 +58,8 @@ public struct ServiceError: Error, Equatable, Sendable {
     }
     static let quotaExceeded = ServiceError(
         507, "QUOTA_EXCEEDED", "the project has all that it may take; reads and deletes go on")
-    static var busy: ServiceError {
+    /// A refusal that transports find themselves.
+    public static var busy: ServiceError {
         var error = ServiceError(503, "BUSY", "too many writes wait; try again in a second")
         error.retryAfter = "1"
         return error

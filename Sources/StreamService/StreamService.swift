@@ -69,6 +69,9 @@ public final class StreamService: Sendable {
         verdicts = VerdictBudget(workers: options.workers)
     }
 
+    /// Whether a write would be taken now. Where not, it counts as refused, and is to be rejected as ``ServiceError/busy``.
+    public func takesMore() -> Bool { committer.takesMore() }
+
     /// Where an answer goes.
     public struct Reply: Sendable {
         let completions: (any CompletionQueue)?

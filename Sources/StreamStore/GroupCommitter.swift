@@ -18,7 +18,7 @@ public final class GroupCommitter: Sendable {
         /// So many writes and bytes wait now; called with the queue held, so it must do next to nothing.
         public var queued: @Sendable (_ requests: Int, _ bytes: Int) -> Void = { _, _ in }
         /// A write was refused because too much waits.
-        public var refused: @Sendable () -> Void = {}
+        public var refused: @Sendable (QueueReport) -> Void = { _ in }
 
         /// Collects the hooks.
         public init(
@@ -32,29 +32,27 @@ public final class GroupCommitter: Sendable {
         }
     }
 
-    private struct Queue {
-        var members: [GroupMember] = []
-        var bytes = 0
-        var stopping = false
+    private typealias Queue = WriteQueue<GroupMember>
+
+    private enum Verdict {
+        case taken, closing, refused(QueueReport)
     }
 
     private let waiting = Condition(Queue())
+    private let limits: QueueLimits
     private let hooks: Hooks
     let space: DiskSpace?
     private let thread: Condition<NamedThread?> = Condition(nil)
 
-    /// Most requests and bytes in one transaction, so that its latency stays bounded.
-    private static let groupLimit = 1_024
-    private static let groupBytes = 16 << 20
-    /// Most requests and bytes that wait: a second's worth or two. What comes on top is told to come again at once,
-    /// which bounds memory and the time that anybody waits.
-    private static let queueLimit = 8_192
-    private static let queueBytes = 256 << 20
-
     /// Opens the hot log, making it at the first start, and starts the thread that commits.
     ///
-    /// - Parameter space: says whether there is room for more; nil: there always is.
-    public init(_ files: StoreFiles, space: DiskSpace? = nil, hooks: Hooks) throws(StoreError) {
+    /// - Parameters:
+    ///   - space: says whether there is room for more; nil: there always is.
+    ///   - limits: how many writes may wait.
+    public init(
+        _ files: StoreFiles, space: DiskSpace? = nil, limits: QueueLimits = QueueLimits(), hooks: Hooks
+    ) throws(StoreError) {
+        self.limits = limits
         self.hooks = hooks
         self.space = space
         let lock = try FileLock(path: files.writeLock)
@@ -103,22 +101,32 @@ public final class GroupCommitter: Sendable {
     }
 
     private func submit(_ member: GroupMember, isBounded: Bool) {
-        let refusal = waiting.update { queue -> (Bool, StoreError?) in
-            if queue.stopping { return (false, StoreError(kind: .failed, "the store is closing")) }
-            if isBounded,
-                queue.members.count >= GroupCommitter.queueLimit || queue.bytes >= GroupCommitter.queueBytes
-            {
-                return (false, StoreError(kind: .busy, "too many writes wait"))
+        let verdict = waiting.update { queue -> (Bool, Verdict) in
+            if queue.stopping { return (false, .closing) }
+            if isBounded, let report = queue.refusal(limits, now: member.times.queued) {
+                return (false, .refused(report))
             }
             queue.members.append(member)
             queue.bytes += member.weight
             hooks.queued(queue.members.count, queue.bytes)
-            return (queue.members.count == 1, nil)
+            return (queue.members.count == 1, .taken)
         }
-        guard let refusal else { return }
-        if refusal.kind == .busy { hooks.refused() }
-        member.fail(refusal)
+        switch verdict {
+        case .taken: return
+        case .closing: member.fail(StoreError(kind: .failed, "the store is closing"))
+        case .refused(let report):
+            hooks.refused(report)
+            member.fail(StoreError(kind: .busy, "too many writes wait"))
+        }
         member.finish()
+    }
+
+    /// Whether a write would be taken now; where not, it counts as refused, so that nothing need be made of it.
+    public func takesMore() -> Bool {
+        let now = MonotonicInstant.count
+        guard let report = waiting.update({ (false, $0.refusal(limits, now: now)) }) else { return true }
+        hooks.refused(report)
+        return false
     }
 
     /// Queues a write and waits for its outcome.
@@ -162,8 +170,10 @@ public final class GroupCommitter: Sendable {
     private func run(_ session: WriteSession, _ lock: FileLock) {
         while true {
             let group = waiting.wait { queue -> [GroupMember]? in
+                queue.end(at: MonotonicInstant.count)
                 if queue.members.isEmpty { return queue.stopping ? [] : nil }
                 defer { hooks.queued(queue.members.count, queue.bytes) }
+                queue.begin(at: MonotonicInstant.count)
                 return GroupCommitter.takeGroup(&queue)
             }
             guard var group, !group.isEmpty else { return }
@@ -175,7 +185,7 @@ public final class GroupCommitter: Sendable {
         var bytes = 0
         var count = 0
         for member in queue.members {
-            if count > 0, count >= groupLimit || bytes + member.weight > groupBytes { break }
+            if count > 0, count >= Queue.groupLimit || bytes + member.weight > Queue.groupBytes { break }
             bytes += member.weight
             count += 1
         }

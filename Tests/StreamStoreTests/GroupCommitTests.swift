@@ -145,37 +145,6 @@ final class Gate: Sendable {
         #expect(try changes { try store.delete("one") } == [])
     }
 
-    /// Whoever finds too much before it hears so at once, and nothing of what waits is lost.
-    @Test func theQueueIsBounded() throws {
-        let store = try TestStore()
-        let (isIn, goOn) = (Condition(false), Condition(false))
-        store.committer.submit { (_) throws(StoreError) in
-            isIn.update { ($0 = true, (true, ())).1 }
-            _ = goOn.wait { $0 ? true : nil }
-        } complete: { _ in
-        }
-        #expect(isIn.wait(timeout: 10_000) { $0 ? true : nil } == true)
-        let outcomes = Condition<[Bool]>([])
-        // Four times 64 MiB may wait.
-        for _ in 0..<6 {
-            store.committer.submit(weight: 64 << 20) { (_) throws(StoreError) in
-            } complete: { result in
-                var isBusy = false
-                if case .failure(let error) = result { isBusy = error.kind == .busy }
-                outcomes.update { ($0.append(isBusy), (true, ())).1 }
-            }
-        }
-        #expect(outcomes.update { (false, $0) } == [true, true], "told at once")
-        #expect(store.refusals == 2)
-        #expect(store.queued == 4)
-        goOn.update { ($0 = true, (true, ())).1 }
-        #expect(
-            outcomes.wait(timeout: 10_000) { $0.count == 6 ? $0 : nil } == [
-                true, true, false, false, false, false,
-            ])
-        try store.create(.make("s"))
-    }
-
     @Test func manyThreadsAtOnce() throws {
         let store = try TestStore()
         try store.create(.make("s"))

@@ -16,13 +16,15 @@ public final class TestStore: Sendable {
         let commits = Condition<[[StreamChange]]>([])
         let failures = Condition<[String]>([])
         let groups = Condition<[GroupReport]>([])
-        let refusals = Condition(0)
+        let refusals = Condition<[QueueReport]>([])
         /// Writes that wait, as was said last.
         let queued = Condition(0)
     }
 
     /// Opens the store, in a new folder unless one is given.
-    public init(_ folder: TemporaryFolder? = nil) throws {
+    ///
+    /// - Parameter limits: how many writes may wait.
+    public init(_ folder: TemporaryFolder? = nil, limits: QueueLimits = QueueLimits()) throws {
         let folder = try folder ?? TemporaryFolder()
         let record = Record()
         self.folder = folder
@@ -35,9 +37,9 @@ public final class TestStore: Sendable {
             },
             failed: { error in record.failures.update { ($0.append("\(error)"), (true, ())).1 } })
         hooks.grouped = { group in record.groups.update { ($0.append(group), (true, ())).1 } }
-        hooks.refused = { record.refusals.update { ($0 += 1, (true, ())).1 } }
+        hooks.refused = { report in record.refusals.update { ($0.append(report), (true, ())).1 } }
         hooks.queued = { requests, _ in record.queued.update { ($0 = requests, (true, ())).1 } }
-        committer = try GroupCommitter(files, hooks: hooks)
+        committer = try GroupCommitter(files, limits: limits, hooks: hooks)
     }
 
     deinit { committer.stop() }
@@ -61,8 +63,8 @@ public final class TestStore: Sendable {
     /// What each transaction was, so far.
     public var groups: [GroupReport] { record.groups.update { (false, $0) } }
 
-    /// How many writes were refused since too many waited.
-    public var refusals: Int { record.refusals.update { (false, $0) } }
+    /// What waited when writes were refused.
+    public var refusals: [QueueReport] { record.refusals.update { (false, $0) } }
 
     /// How many writes wait, as was said last.
     public var queued: Int { record.queued.update { (false, $0) } }

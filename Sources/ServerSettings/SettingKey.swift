@@ -80,10 +80,10 @@ public struct SettingKey: Sendable {
                 "Most writes of a worker that wait to be stored; more get 503 with Retry-After at once. Each that "
                 + "waits takes some 20 KB."),
         SettingKey(
-            "queue_bytes", .bytes(\.queueBytes, 1...(16 << 30)), default: "64MiB", unit: "bytes",
+            "queue_bytes", .bytes(\.queueBytes, 1...(16 << 30)), default: "256MiB", unit: "bytes",
             reason: "most bytes of their bodies; one of any size is taken while there are fewer"),
         SettingKey(
-            "queue_milliseconds", .integer(\.queueMilliseconds, 1...3_600_000), default: "500",
+            "queue_milliseconds", .integer(\.queueMilliseconds, 1...3_600_000), default: "2000",
             unit: "milliseconds",
             reason: "a write that is expected to wait longer gets 503 at once",
             notes:

@@ -10,7 +10,7 @@ public struct QueueLimits: Sendable {
     public var wait: Int64
 
     /// Collects the limits; those of the server's settings, if nothing else is said.
-    public init(requests: Int = 4_096, bytes: Int = 64 << 20, wait: Int64 = 500_000_000) {
+    public init(requests: Int = 4_096, bytes: Int = 256 << 20, wait: Int64 = 2_000_000_000) {
         self.requests = requests
         self.bytes = bytes
         self.wait = wait

@@ -34,7 +34,7 @@ WHAT = f"{TIMES} × what a disk of {AWAY * 1000:.0f} ms bears"
 def overload(bench: Bench) -> None:
     """The sustainable rate, then three times as much for some seconds: what is taken, what is refused, and how it ends."""
     taken, sustainable, refused, accepted, over, faults, peaks = [], [], [], [], [], [], []
-    with bench.stack("overload", {}) as stack, slow_disk(stack):
+    with bench.stack("overload", {"DS_QUEUE_MILLISECONDS": "500"}) as stack, slow_disk(stack):
         paths = [stack.create(f"s-{number}") for number in range(STREAMS)]
         for _ in range(1 if bench.options.quick else min(3, bench.rounds)):
             rate = drive(stack.url, Load("POST", paths, BUSY, APPEND_BYTES), SECONDS).rate

@@ -23,6 +23,8 @@ WRITE_BYTES = 4096
 # A file of that length is there before, as the log is: a longer one would cost its inode too.
 FILE_BYTES = 16 << 20
 REACH = 5
+# Milliseconds in which nginx accepts all connections and opens its own to the pool: no append's cost at this load.
+LEAD_IN = 500
 
 
 def append_at_half_of_peak(bench: Bench, stack: Stack, _baseline: Baseline) -> None:
@@ -37,7 +39,8 @@ def append_at_half_of_peak(bench: Bench, stack: Stack, _baseline: Baseline) -> N
             for mine in (True, False) if turn % 2 else (False, True):
                 stack.rest()
                 if mine:
-                    result, fault = append_steadily(bench.binaries, stack, paths, BUSY, rate, APPEND_BYTES, bench.seconds)
+                    result, fault = append_steadily(
+                        bench.binaries, stack, paths, BUSY, rate, APPEND_BYTES, bench.seconds, lead_in=LEAD_IN)
                     faults += filter(None, [fault])
                     appends.append(result)
                 else:

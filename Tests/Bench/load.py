@@ -114,16 +114,18 @@ def in_turn(sides, rounds, seconds, rest=lambda: None):
     return totals
 
 
-def append_steadily(binaries, stack, paths, connections, rate, size, seconds, goes_on=lambda: True):
-    """One run of bench-append, which ends early once `goes_on()` says no: its result, and what is wrong with it."""
+def append_steadily(binaries, stack, paths, connections, rate, size, seconds, goes_on=lambda: True, lead_in=0):
+    """One run of bench-append, which ends early once `goes_on()` says no: its result, and what is wrong with it. Before it
+    come `lead_in` milliseconds at the same rate of which only the statuses count."""
     command = [
         os.path.join(binaries, "bench-append"), "--url", stack.url, "--connections", str(connections),
-        "--rate", str(rate), "--size", str(size), "--seconds", str(seconds), *paths]
+        "--rate", str(rate), "--size", str(size), "--seconds", str(seconds), "--lead-in", str(lead_in), *paths]
     status, out, err = output_of(command, 60 + seconds, goes_on)
     if status not in (0, 1) or not out:
         raise BenchError(f"bench-append failed: {err.strip()}")
     result = json.loads(out)
-    bad = [f"{count} × {status}" for status, count in result["statuses"].items() if status != "204"]
+    bad = [f"{count} × {status}" for part in (result["statuses"], result["lead_in"])
+           for status, count in part.items() if status != "204"]
     return result, ", ".join(filter(None, [err.strip(), *bad]))
 
 

@@ -14,14 +14,18 @@ struct Options {
     private(set) var seconds = 5
     /// Bytes in each append.
     private(set) var size = 256
+    /// Milliseconds of appends at the same rate before those that count.
+    private(set) var leadInMilliseconds = 0
 
     static let usage = """
         usage: bench-append --url http://HOST:PORT [--connections N] [--rate R] [--seconds S] [--size B] \
-        PATH [PATH ...]
+        [--lead-in MILLISECONDS] PATH [PATH ...]
         """
 
-    /// Appends in all.
+    /// Appends that count.
     var appends: Int { rate * seconds }
+    /// Those before.
+    var leadIn: Int { rate * leadInMilliseconds / 1_000 }
 
     /// Reads pairs of a name and a value, then paths.
     init(arguments: [String]) throws {
@@ -38,6 +42,7 @@ struct Options {
             case "--rate": rate = try number(value, 1...100_000, of: name)
             case "--seconds": seconds = try number(value, 1...600, of: name)
             case "--size": size = try number(value, 1...65_536, of: name)
+            case "--lead-in": leadInMilliseconds = try number(value, 0...60_000, of: name)
             default: throw Failure("unknown option \(name)\n\(Self.usage)")
             }
         }

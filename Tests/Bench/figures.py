@@ -50,7 +50,7 @@ PLAN = (
     Part("Durable appends through nginx, 256 bytes where nothing else is said",
          (figures_appends.appends, figures_latency.append_at_half_of_peak, figures_batches.json_batches),
          "appends", watched=True),
-    Part("Catch-up reads through nginx", (figures_reads.catch_up_hit, figures_reads.catch_up_tail), "reads", watched=True),
+    Part("Catch-up reads through nginx", (figures_reads.catch_up_hit, figures_reads.catch_up_tail, figures_reads.tail_beside_writer), "reads", watched=True),
     Part("Live delivery", (figures_live.live, figures_live.long_poll), "live"),
     # On a server of its own: memory that earlier readers have left would be theirs already.
     Part("Live delivery", (figures_live.idle,), "idle"),

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
 
 import peers
 from figures_appends import PEERS
-from load import Load, cache_state, compare, drive, in_turn, size
+from load import Load, cache_state, compare, drive, in_turn, size, writer
 from processes import BenchError
 from report import Row
 
 if TYPE_CHECKING:
     from baseline import Baseline
     from figures import Bench
+    from load import Outcome
     from stack import Stack
 
 MIB = 1 << 20
@@ -20,6 +21,8 @@ TAIL_BYTES = 1024
 CONNECTIONS = 64
 # An answer without a body has less than this.
 HEAD_BYTES = 900
+# Streams that are read beside a writer, its appends a second, and bytes in each: few, as what is read shall stay as it is.
+READ_STREAMS, RATE, WRITTEN_BYTES = 100, 1000, 8
 
 
 def catch_up_hit(bench: Bench, stack: Stack, baseline: Baseline) -> None:
@@ -92,3 +95,33 @@ def catch_up_tail(bench: Bench, stack: Stack, baseline: Baseline) -> None:
                   theirs and theirs.rate,
                   failure=f"{memory.name}: {theirs.fault}" if theirs and theirs.fault else "",
                   beside=memory.name, note=memory.note, group=PEERS))
+
+
+def tail_beside_writer(bench: Bench, stack: Stack, baseline: Baseline) -> None:
+    """The same reads of many streams while somebody appends: to others, and to those that are read."""
+    content = bytes(97 + number % 26 for number in range(TAIL_BYTES))
+    streams, others = ([stack.create(f"{name}-{number}") for number in range(READ_STREAMS)] for name in ("read", "written"))
+    targets = [f"{stream}?offset={tail(stack, stream)}" for stream in streams]
+    for stream in streams:
+        stack.append(stream, content)
+    reads, faults = Load("GET", targets, CONNECTIONS), []
+
+    def beside(server: Stack | Baseline, written: list[str]) -> Callable[[int], Outcome]:
+        def run(seconds: int) -> Outcome:
+            with writer(bench.binaries, server.url, written, RATE, WRITTEN_BYTES) as wrong:
+                outcome = drive(server.url, reads, seconds)
+            faults.extend(wrong)
+            return outcome
+        return run
+
+    sides = (lambda seconds: drive(stack.url, reads, seconds), beside(stack, others), beside(stack, streams),
+             beside(baseline, others))
+    alone, elsewhere, here, responder = in_turn(sides, bench.rounds, bench.seconds, stack.rest)
+    name = f"catch-up at the tail of {READ_STREAMS} streams, {size(TAIL_BYTES)}"
+    for title, outcome in ((f"{name}, beside {RATE:,} appends/s to others", elsewhere),
+                           (f"{name}, beside {RATE:,} appends/s to them", here)):
+        short = outcome.bytes < TAIL_BYTES * outcome.requests
+        fault = outcome.fault or ("answers are too short" if short else "; ".join(faults[:3]))
+        bench.add(Row(title, outcome.rate, "req/s", responder.rate, None, fault or responder.fault,
+                      beside="204 responder beside as many"))
+        bench.add(Row(title, outcome.rate, "req/s", alone.rate, None, fault or alone.fault, beside="without a writer"))

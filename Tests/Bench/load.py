@@ -1,11 +1,13 @@
 """Driving load: wrk for requests, bench-append for a fixed rate of appends."""
 
+import contextlib
 import dataclasses
 import http.client
 import itertools
 import json
 import os
 import statistics
+import subprocess
 import time
 
 from processes import BenchError, output_of, request
@@ -127,6 +129,30 @@ def append_steadily(binaries, stack, paths, connections, rate, size, seconds, go
     bad = [f"{count} × {status}" for part in (result["statuses"], result["lead_in"])
            for status, count in part.items() if status != "204"]
     return result, ", ".join(filter(None, [err.strip(), *bad]))
+
+
+@contextlib.contextmanager
+def writer(binaries, url, paths, rate, size, connections=16):
+    """Appends at a fixed rate while a block runs. Gives a list that has what was wrong with them at its end, if anything."""
+    faults = []
+    command = [
+        os.path.join(binaries, "bench-append"), "--url", url, "--connections", str(connections), "--rate", str(rate),
+        "--size", str(size), "--seconds", "600", *paths]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          start_new_session=True) as child:
+        try:
+            yield faults
+            child.terminate()
+            out, err = child.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            raise BenchError("bench-append did not end") from None
+        finally:
+            child.kill()
+    if child.returncode not in (0, 1) or not out:
+        raise BenchError(f"bench-append failed: {err.strip()}")
+    bad = [f"{count} × {status}" for status, count in json.loads(out)["statuses"].items() if status != "204"]
+    if err.strip() or bad:
+        faults.append("writer: " + ", ".join(filter(None, [err.strip(), *bad])))
 
 
 def read_through(port: int, paths: list[str]) -> tuple[int, float]:

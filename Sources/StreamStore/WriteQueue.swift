@@ -5,7 +5,8 @@ public struct QueueLimits: Sendable {
     public var requests: Int
     /// Most bytes of them; one write of any size is taken while there are fewer.
     public var bytes: Int
-    /// Longest that a write may be expected to wait behind the full transactions before it, in nanoseconds. A transaction
+    /// Longest that a write may be expected to wait behind the full transactions before it and the rest of the one in hand,
+    /// in nanoseconds. A transaction
     /// that takes four times as long counts as stalled: nothing is taken on top of what waits for it.
     public var wait: Int64
 
@@ -55,13 +56,15 @@ struct WriteQueue<Member> {
     func refusal(_ limits: QueueLimits, now: Int64) -> QueueReport? {
         let limit: QueueReport.Limit
         let elapsed = began == 0 ? 0 : now - began
+        // What is left of the transaction in hand: a slow one alone is no reason.
+        let rest = began == 0 ? 0 : max(0, average - elapsed)
         if members.count >= limits.requests {
             limit = .requests
         } else if bytes >= limits.bytes {
             limit = .bytes
         } else if elapsed / WriteQueue.stall >= limits.wait {
             limit = .stall
-        } else if Int64(fullGroups) * average >= limits.wait {
+        } else if fullGroups > 0, rest + Int64(fullGroups) * average >= limits.wait {
             limit = .wait
         } else {
             return nil

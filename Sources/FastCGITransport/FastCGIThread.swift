@@ -116,7 +116,7 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
 
     func run() {
         let reader: StoreReader
-        do throws(StoreError) { reader = try StoreReader(files) } catch {
+        do throws(StoreError) { reader = try StoreReader(files, journal: service.journal) } catch {
             log.critical("\(error)")
             return
         }

@@ -69,6 +69,9 @@ public final class StreamService: Sendable {
         verdicts = VerdictBudget(workers: options.workers)
     }
 
+    /// What the writes of this process have changed, for its readers.
+    public var journal: CommitJournal { committer.journal }
+
     /// Whether a write would be taken now. Where not, it counts as refused, and is to be rejected as ``ServiceError/busy``.
     public func takesMore() -> Bool { committer.takesMore() }
 

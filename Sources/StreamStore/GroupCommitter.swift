@@ -42,6 +42,8 @@ public final class GroupCommitter: Sendable {
     private let limits: QueueLimits
     private let hooks: Hooks
     let space: DiskSpace?
+    /// What the commits have changed, for readers of this process.
+    public let journal = CommitJournal()
     private let thread: Condition<NamedThread?> = Condition(nil)
 
     /// Opens the hot log, making it at the first start, and starts the thread that commits.
@@ -237,6 +239,8 @@ public final class GroupCommitter: Sendable {
             for member in group { try member.apply(session) }
             applied = MonotonicInstant.count
             try session.commit()
+            // Of anything but appends it is not known what it has changed.
+            if group.allSatisfy(\.isAppend) { session.notes.write(to: journal, session.changed) }
             lock.unlock()
         } catch {
             session.rollback()

@@ -19,6 +19,8 @@ public protocol CompletionQueue: AnyObject, Sendable {
 /// completes it, handed on through queues.
 class GroupMember: Completion, @unchecked Sendable {
     let weight: Int
+    /// Whether it is an append, of which it is known what it changes.
+    var isAppend: Bool { false }
     private let queue: (any CompletionQueue)?
     private var isFinished = false
     var times = WriteTimes()
@@ -85,6 +87,8 @@ final class AppendMember: GroupMember, @unchecked Sendable {
         callback = complete
         super.init(weight: request.bytes, queue: queue)
     }
+
+    override var isAppend: Bool { true }
 
     override func apply(_ session: WriteSession) throws(StoreError) {
         outcome = .success(try session.append(request))

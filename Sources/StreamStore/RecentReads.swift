@@ -1,25 +1,44 @@
-import CSQLite
-import Glibc
 import StreamProtocol
 
-/// What one reader has read since the last commit of anybody: as long as nothing was committed, the same question has the
-/// same answer, without a transaction. Two of three instructions of a read at the tail were SQLite's.
+/// What one reader has read, as long as nothing of it was changed: the same question then has the same answer, without a
+/// transaction. Two of three instructions of a read at the tail were SQLite's. The header of the write-ahead log's index tells
+/// that somebody has committed; a `CommitJournal`, what.
 struct RecentReads {
-    /// Which piece: a position of a stream, and the limit with which it was asked for.
+    /// Which piece of a stream: a position, and the limit with which it was asked for.
     private struct Place: Hashable {
-        let stream: Int64
         let position: Int64
         let limit: Int
     }
 
-    /// The header of the write-ahead log's index (https://sqlite.org/walformat.html, section 2.2): a counter of commits, the
-    /// length of the log and its checksum, so that it never comes back as it was.
-    private typealias Header = InlineArray<6, UInt64>
-    private static let headerBytes = 48
+    /// A stream and its pieces.
+    final class Known {
+        fileprivate(set) var state: StreamState
+        fileprivate(set) var tail: Int64
+        private var pieces: [Place: StreamPiece] = [:]
+        fileprivate var bytes = 0
+        fileprivate var count: Int { pieces.count }
 
-    private var header = Header(repeating: 0)
-    private var streams: [StreamName: (state: StreamState, tail: Int64)] = [:]
-    private var pieces: [Place: StreamPiece] = [:]
+        fileprivate init(_ state: StreamState, _ tail: Int64) {
+            self.state = state
+            self.tail = tail
+        }
+
+        /// A piece of it.
+        func piece(from position: Int64, limit: Int) -> StreamPiece? {
+            pieces[Place(position: position, limit: limit)]
+        }
+
+        fileprivate func remember(_ piece: StreamPiece, from position: Int64, limit: Int) {
+            let old = pieces.updateValue(piece, forKey: Place(position: position, limit: limit))
+            bytes += piece.content.count - (old?.content.count ?? 0)
+        }
+    }
+
+    private let journal: CommitJournal?
+    private var header = LogHeader()
+    private var streams: [StreamName: Known] = [:]
+    private var byID: [Int64: Known] = [:]
+    private var pieces = 0
     private var bytes = 0
 
     /// Most of each, and bytes of content in all and in one piece.
@@ -28,49 +47,64 @@ struct RecentReads {
     private static let bytesLimit = 1 << 20
     private static let pieceBytes = 64 << 10
 
-    /// Forgets everything if something was committed; call it before anything is looked up, or read to be remembered here.
+    /// - Parameter journal: that of this process's commits; nil: each commit may have changed everything.
+    init(journal: CommitJournal?) { self.journal = journal }
+
+    /// Forgets what may have been changed; call it before anything is looked up, or read to be remembered here.
     ///
-    /// A header that another process is just writing equals none that was whole, and so does one of which only a part was
-    /// seen: whatever is remembered with it is never found.
-    ///
-    /// - Parameter index: the first page of the index; nil: nothing is remembered.
+    /// - Parameter index: the first page of the log's index; nil: nothing is remembered.
     mutating func catchUp(with index: UnsafeRawPointer?) {
         guard let index else { return }
-        let isSame = withUnsafeBytes(of: &header) { known in
-            known.baseAddress.map { memcmp($0, index, RecentReads.headerBytes) == 0 } ?? false
+        let current = LogHeader(at: index)
+        guard current != header else { return }
+        if !byID.isEmpty {
+            if let changed = journal?.changes(from: header, to: current) {
+                for id in changed { forget(id) }
+            } else {
+                forgetAll()
+            }
         }
-        guard !isSame else { return }
-        withUnsafeMutableBytes(of: &header) { known in
-            known.copyMemory(from: UnsafeRawBufferPointer(start: index, count: RecentReads.headerBytes))
-        }
-        if !streams.isEmpty { streams.removeAll(keepingCapacity: true) }
-        if !pieces.isEmpty { pieces.removeAll(keepingCapacity: true) }
-        bytes = 0
+        header = current
     }
 
     /// A stream that has not ended.
-    func stream(_ name: StreamName, now: Int64) -> (state: StreamState, tail: Int64)? {
+    func stream(_ name: StreamName, now: Int64) -> Known? {
         guard let found = streams[name], !found.state.isExpired(at: now) else { return nil }
         return found
     }
 
-    /// A piece of a stream.
-    func piece(of stream: Int64, from position: Int64, limit: Int) -> StreamPiece? {
-        pieces[Place(stream: stream, position: position, limit: limit)]
-    }
-
     mutating func remember(_ state: StreamState, tail: Int64) {
-        if streams.count >= RecentReads.streamLimit { streams.removeAll(keepingCapacity: true) }
-        streams[state.name] = (state, tail)
+        if let known = byID[state.id] {
+            known.state = state
+            known.tail = tail
+            return
+        }
+        if byID.count >= RecentReads.streamLimit { forgetAll() }
+        let known = Known(state, tail)
+        byID[state.id] = known
+        streams[state.name] = known
     }
 
+    /// A piece of a stream that is remembered.
     mutating func remember(_ piece: StreamPiece, from position: Int64, limit: Int) {
-        guard piece.content.count <= RecentReads.pieceBytes else { return }
-        if pieces.count >= RecentReads.pieceLimit || bytes + piece.content.count > RecentReads.bytesLimit {
-            pieces.removeAll(keepingCapacity: true)
-            bytes = 0
+        guard piece.content.count <= RecentReads.pieceBytes, let known = byID[piece.state.id] else { return }
+        if pieces >= RecentReads.pieceLimit || bytes + piece.content.count > RecentReads.bytesLimit {
+            return forgetAll()
         }
-        bytes += piece.content.count
-        pieces[Place(stream: piece.state.id, position: position, limit: limit)] = piece
+        (pieces, bytes) = (pieces - known.count, bytes - known.bytes)
+        known.remember(piece, from: position, limit: limit)
+        (pieces, bytes) = (pieces + known.count, bytes + known.bytes)
+    }
+
+    private mutating func forget(_ id: Int64) {
+        guard let known = byID.removeValue(forKey: id) else { return }
+        if streams[known.state.name] === known { streams[known.state.name] = nil }
+        (pieces, bytes) = (pieces - known.count, bytes - known.bytes)
+    }
+
+    private mutating func forgetAll() {
+        streams.removeAll(keepingCapacity: true)
+        byID.removeAll(keepingCapacity: true)
+        (pieces, bytes) = (0, 0)
     }
 }

@@ -40,7 +40,9 @@ public final class StoreReader {
     private let restoredAt: Int64
 
     private var expired: StreamName?
-    private var recent = RecentReads()
+    private var recent: RecentReads
+    /// How many transactions it took so far: what is remembered takes none.
+    public private(set) var transactions = 0
     /// Mapped as long as the connection is open; nil until it has read.
     private let logIndex: UnsafeRawPointer?
     /// Whether the piece that is put together has content of segments.
@@ -65,8 +67,11 @@ public final class StoreReader {
     }
 
     /// Opens the hot log, which a writer must have made before.
-    public init(_ files: StoreFiles) throws(StoreError) {
+    ///
+    /// - Parameter journal: tells what the commits of this process have changed; nil: it has none.
+    public init(_ files: StoreFiles, journal: CommitJournal? = nil) throws(StoreError) {
         self.files = files
+        recent = RecentReads(journal: journal)
         connection = try Schema.openForReading(files)
         begin = try connection.prepare("BEGIN")
         commit = try connection.prepare("COMMIT")
@@ -111,9 +116,7 @@ public final class StoreReader {
         recent.catchUp(with: logIndex)
         if let known = recent.stream(name, now: now) {
             let position = start(known.state, known.tail) ?? known.tail
-            if let piece = recent.piece(of: known.state.id, from: position, limit: limit) {
-                return .present(piece)
-            }
+            if let piece = known.piece(from: position, limit: limit) { return .present(piece) }
         }
         return try view { () throws(StoreError) in
             try self.lookUp(name, now: now).mapPresent { (state) throws(StoreError) in
@@ -147,7 +150,8 @@ public final class StoreReader {
     }
 
     private func view<T>(_ body: () throws(StoreError) -> T) throws(StoreError) -> T {
-        try connection.readTransaction(begin: begin, commit: commit, body)
+        transactions += 1
+        return try connection.readTransaction(begin: begin, commit: commit, body)
     }
 
     private func lookUp(_ name: StreamName, now: Int64) throws(StoreError) -> Presence<StreamState> {

@@ -7,6 +7,8 @@ public final class WriteSession {
     var heads = HeadCache()
     /// Streams that the open transaction has changed, for the wake-up behind its commit.
     var changed: [StreamChange] = []
+    /// The same for the readers of this process.
+    private(set) var notes: CommitNotes
     /// What the open transaction has done.
     var tally = WriteTally()
     let statements: WriteStatements
@@ -27,6 +29,7 @@ public final class WriteSession {
         index = try RecordIndex(connection)
         segments = try SegmentIndex(connection)
         recentWrites = try RecentWrites(connection)
+        notes = CommitNotes(index: ds_sqlite3_wal_index(connection.handle))
     }
 
     // MARK: Transactions
@@ -35,6 +38,7 @@ public final class WriteSession {
         changed.removeAll(keepingCapacity: true)
         tally = WriteTally()
         try statements.begin.run()
+        notes.begin()
         try lookAtSpace()
         // Another connection has committed since: what is remembered may be old
         // (https://sqlite.org/pragma.html#pragma_data_version).
@@ -45,7 +49,10 @@ public final class WriteSession {
         dataVersion = version
     }
 
-    func commit() throws(StoreError) { try statements.commit.run() }
+    func commit() throws(StoreError) {
+        try statements.commit.run()
+        notes.end()
+    }
 
     func rollback() {
         connection.rollback()
@@ -109,6 +116,7 @@ public final class WriteSession {
 
     /// Ends a stream: it is removed, or, while forks need its data, soft-deleted (PROTOCOL section 11.6).
     func end(_ state: StreamState, now: Int64) throws(StoreError) {
+        notes.changesMore = true
         guard state.forks > 0 else { return try remove(state, now: now) }
         statements.softDelete.bind(1, state.id)
         try statements.softDelete.run()
@@ -251,6 +259,7 @@ public final class WriteSession {
         statements.setDeadline.bind(2, deadline)
         try statements.setDeadline.run()
         head.state.deadline = deadline
+        notes.touched.append(head.state.id)
     }
 
     /// Removes a stream, and with it the soft-deleted and expired ancestors that nobody else needs.
@@ -283,6 +292,7 @@ public final class WriteSession {
     }
 
     func countForks(of stream: Int64, by difference: Int64) throws(StoreError) {
+        notes.changesMore = true
         statements.countForks.bind(1, stream)
         statements.countForks.bind(2, difference)
         try statements.countForks.run()

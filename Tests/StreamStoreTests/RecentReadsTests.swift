@@ -13,9 +13,9 @@ extension StoreReader {
 
 /// What a reader remembers between commits is never what a commit has changed.
 @Suite struct RecentReadsTests {
-    @Test func eachCommitIsSeen() throws {
+    @Test(arguments: [false, true]) func eachCommitIsSeen(hears: Bool) throws {
         let store = try TestStore()
-        let reader = try store.reader()
+        let reader = try hears ? store.hearingReader() : store.reader()
         try store.create(.make("s", body: "a"))
         try store.create(.make("other"))
         for text in ["ab", "abc", "abcd"] {

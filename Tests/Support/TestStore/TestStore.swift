@@ -71,6 +71,11 @@ public final class TestStore: Sendable {
 
     /// A reader of the store.
     public func reader() throws(StoreError) -> StoreReader { try StoreReader(files) }
+
+    /// A reader that hears of the commits of this store's committer.
+    public func hearingReader() throws(StoreError) -> StoreReader {
+        try StoreReader(files, journal: committer.journal)
+    }
 }
 
 /// A clock that stands still until a test moves it.

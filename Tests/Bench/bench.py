@@ -41,7 +41,8 @@ def arguments():
                         help="take only these figures: " + ", ".join(figures.names()))
     parser.add_argument("--purge-bytes", metavar="BYTES", type=byte_count,
                         help="size of the deleted stream that is purged, such as 10GiB (default 1GiB)")
-    parser.add_argument("--minutes", type=float, default=60, help="length of the figure endurance (default 60)")
+    parser.add_argument("--minutes", type=float, default=60,
+                        help="length of the figure endurance, the first minute not counted (1 or more; default 60)")
     parser.add_argument("--json", metavar="FILE", default=os.path.join(RESULTS, "results.json"),
                         help="write the rows there too (default .build/bench/results.json)")
     parser.add_argument("--plot", metavar="FILE", default=os.path.join(RESULTS, "results.svg"),
@@ -54,6 +55,8 @@ def arguments():
     options = parser.parse_args()
     if options.rounds < 1 or options.seconds < 1:
         parser.error("--rounds and --seconds take numbers from 1")
+    if not 1 <= options.minutes < 10_000:
+        parser.error("--minutes takes numbers from 1")
     if options.quick:
         options.rounds = options.seconds = 1
     if options.purge_bytes is None:

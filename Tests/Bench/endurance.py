@@ -58,6 +58,8 @@ class MixedLoad:
         self.stack, self.scale = stack, scale
         self.statuses: Counter = Counter()
         self.done = threading.Event()
+        # Threads that ended before their time: less load than there should be.
+        self.failures: list[str] = []
         self.numbers = iter(range(1 << 62))
         self.plain = [stack.create(f"plain-{number}") for number in range(STREAMS)]
         self.messages = [stack.create(f"json-{number}", "application/json") for number in range(STREAMS // 5)]
@@ -74,11 +76,19 @@ class MixedLoad:
             (100, self.append), (30, self.append_batch), (30, self.append_as_producer), (10, self.create),
             (5, self.delete), (60, self.read_tail), (30, self.read_unchanged), (10, self.read_piece),
             (2, self.read_elsewhere), (5, self.append_large), (0.2, self.append_huge), (5, self.ask_nonsense))
-        self.threads = [threading.Thread(target=self.repeat, args=kind, daemon=True) for kind in kinds]
-        self.threads += [threading.Thread(target=self.wait, args=[number], daemon=True)
-                         for number in range(self.WAITING)]
-        self.threads += [threading.Thread(target=self.listen, args=[number], daemon=True)
-                         for number in range(self.EVENTS)]
+        self.threads = [self.thread(self.repeat, *kind) for kind in kinds]
+        self.threads += [self.thread(self.wait, number) for number in range(self.WAITING)]
+        self.threads += [self.thread(self.listen, number) for number in range(self.EVENTS)]
+
+    def thread(self, act: Callable[..., None], *args: object) -> threading.Thread:
+        """One that is to go on to the end."""
+        def run() -> None:
+            try:
+                act(*args)
+            except Exception as error:  # Whatever it is, the load goes on with the others.
+                self.failures.append(f"a client ended: {error!r}")
+
+        return threading.Thread(target=run, daemon=True)
 
     def __enter__(self) -> MixedLoad:
         for thread in self.threads:
@@ -93,14 +103,16 @@ class MixedLoad:
     @property
     def requests(self) -> int:
         """Answers so far."""
-        return sum(count for status, count in self.statuses.items() if isinstance(status, int))
+        # A copy, since other threads add to it meanwhile.
+        return sum(count for status, count in list(self.statuses.items()) if isinstance(status, int))
 
     @property
     def fault(self) -> str:
         """What is wrong with the answers, if anything."""
-        return ", ".join(f"{count} × {status}" for status, count in self.statuses.items()
-                         if not (isinstance(status, int) and (status < 300 or status in EXPECTED))
-                         and status not in ("HIT", "MISS", "events", 400))
+        return ", ".join([*self.failures, *(
+            f"{count} × {status}" for status, count in list(self.statuses.items())
+            if not (isinstance(status, int) and (status < 300 or status in EXPECTED))
+            and status not in ("HIT", "MISS", "events", 400))])
 
     def repeat(self, rate: float, act: Callable[[Client], object]) -> None:
         """One thread: `act`, so many times a second."""

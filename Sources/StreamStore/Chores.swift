@@ -24,8 +24,9 @@ public final class Chores: Sendable {
     private static let interval: Int64 = 250
     /// Milliseconds until a start that failed is tried again.
     private static let restAfterFailure: Int64 = 1_000
-    /// Records that are entered into the index at once. Fewer wait, in the memory of each connection.
-    private static let indexStep = 1_024
+    /// Records that are entered into the index at once at most. Fewer wait, in the memory of each connection, unless they
+    /// may fill a segment.
+    private static let indexStep = 4_096
     /// Expired streams that one step of the sweep removes at most; each touches index pages of its own.
     private static let sweepStep = 16
     /// Rows and bytes that one step of the purge removes at most.
@@ -141,7 +142,7 @@ public final class Chores: Sendable {
     ) throws(StoreError) {
         while try committer.perform({ (session) throws(StoreError) in
             try session.extendIndex(limit: Chores.indexStep, rotateAt: limits)
-        }) == Chores.indexStep {
+        }) > 0 {
             if pause(1) { return }
         }
     }

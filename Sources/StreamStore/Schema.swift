@@ -12,7 +12,7 @@ enum Schema {
 
     /// What leads from each version to the next; a new file goes through all of them. One that was released is never
     /// changed.
-    private static let migrations = [firstVersion, retention, RegistrySchema.third]
+    private static let migrations = [firstVersion, retention, RegistrySchema.third, runs]
 
     /// 2: what is no longer kept of a stream, when the data were restored from a copy, and a number that tells this store
     /// from all others.
@@ -27,6 +27,11 @@ enum Schema {
         ALTER TABLE log_state ADD COLUMN restored_at INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE log_state ADD COLUMN store INTEGER NOT NULL DEFAULT 0;
         UPDATE log_state SET store = abs(random());
+        """
+
+    /// 4: a row of the index may name several records (`IndexRun`).
+    private static let runs = """
+        ALTER TABLE record_index ADD COLUMN further BLOB;
         """
 
     private static let firstVersion = """

@@ -23,84 +23,89 @@ extension WriteSession {
         return count
     }
 
-    /// Enters `limit` records into the index, in the index's own order; gives how many were entered.
+    /// Streams that one step of the upkeep of the index touches at most; each costs some 8,000 instructions, and pages of
+    /// its own.
+    private static let streamsOfAStep = 256
+
+    /// Enters records into the index, in the index's own order; gives how many were entered.
     ///
-    /// Fewer are left to wait, since each entry alone would cost a page, unless a purge waits for them, or a stream may
+    /// Fewer than `limit` are left to wait, since each row costs a page, unless a purge waits for them, or a stream may
     /// have to rotate.
     ///
-    /// - Parameter limits: streams whose hot part reaches these are queued for rotation.
+    /// - Parameters:
+    ///   - limit: records that are entered at most.
+    ///   - limits: streams whose hot part reaches these are queued for rotation.
     public func extendIndex(
         limit: Int, rotateAt limits: SegmentLimits = SegmentLimits()
     ) throws(StoreError) -> Int {
-        var entries: [IndexEntry] = []
-        let unindexed = statements.unindexed
-        unindexed.bind(1, Int64(limit))
-        while try unindexed.step() { entries.append(IndexEntry(row: unindexed)) }
-        guard let last = entries.last else { return 0 }
-        if entries.count < limit, !mayFill(entries, limits) {
+        try index.refresh()
+        let waiting = index.through - index.indexedThrough
+        guard waiting > 0 else { return 0 }
+        if waiting < limit, !mayFill(limits) {
             guard try statements.purgeWaits.step() else { return 0 }
             statements.purgeWaits.reset()
         }
-        entries.sort { ($0.stream, $0.position) < ($1.stream, $1.position) }
-        let insert = statements.insertEntry
-        for entry in entries {
-            insert.bind(1, entry.stream)
-            insert.bind(2, entry.position)
-            insert.bind(3, entry.end)
-            insert.bind(4, entry.record)
-            try insert.run()
-        }
-        try countHot(entries, limits)
-        statements.setIndexed.bind(1, last.record)
-        try statements.setIndexed.run()
-        return entries.count
-    }
-
-    private func mayFill(_ entries: [IndexEntry], _ limits: SegmentLimits) -> Bool {
-        entries.reduce(0) { $0 + $1.messages } >= limits.messages
-            || entries.reduce(0) { $0 + $1.bytes } >= limits.bytes
-    }
-
-    /// Adds the entries, sorted by stream, to the sizes of the hot parts.
-    private func countHot(_ entries: [IndexEntry], _ limits: SegmentLimits) throws(StoreError) {
-        var first = 0
+        let end = endOfStep(limit)
         var grown: [(stream: Int64, bytes: Int64)] = []
-        while first < entries.count {
-            let stream = entries[first].stream
-            let behind = entries[first...].firstIndex { $0.stream != stream } ?? entries.count
-            let run = entries[first..<behind]
-            first = behind
+        let reached = index.entries.lazy.filter { $0.value[0].record <= end }
+        for (stream, known) in reached.sorted(by: { $0.key < $1.key }) {
+            let entered = known.prefix { $0.record <= end }
+            try insertRuns(entered, of: stream)
             // Stream 0 has the tombstones.
             guard stream > 0 else { continue }
-            let bytes = run.reduce(0) { $0 + $1.bytes }
-            try addHot(stream, messages: run.reduce(0) { $0 + $1.messages }, bytes: bytes)
+            let bytes = entered.reduce(0) { $0 + Int64($1.bytes) }
+            try addHot(stream, messages: entered.reduce(0) { $0 + Int64($1.messages) }, bytes: bytes)
             grown.append((stream, bytes))
             if try isFull(stream, limits) { try queueRotation(of: stream) }
         }
         try countUsage(grown)
+        statements.setIndexed.bind(1, end)
+        try statements.setIndexed.run()
+        return Int(end - index.indexedThrough)
+    }
+
+    private func mayFill(_ limits: SegmentLimits) -> Bool {
+        var (messages, bytes) = (Int64(0), Int64(0))
+        for known in index.entries.values {
+            for entry in known {
+                messages += Int64(entry.messages)
+                bytes += Int64(entry.bytes)
+            }
+        }
+        return messages >= limits.messages || bytes >= limits.bytes
+    }
+
+    /// The last record of a step: the first record of one stream too many comes behind it.
+    private func endOfStep(_ limit: Int) -> Int64 {
+        let end = min(index.through, index.indexedThrough + Int64(limit))
+        guard index.entries.count > WriteSession.streamsOfAStep else { return end }
+        return min(end, index.entries.values.map { $0[0].record }.sorted()[WriteSession.streamsOfAStep] - 1)
+    }
+
+    private func insertRuns(_ entries: ArraySlice<RecordIndex.Entry>, of stream: Int64) throws(StoreError) {
+        var rest = entries
+        while let last = rest.prefix(IndexRun.limit).last {
+            let run = IndexRun(
+                rest.prefix(IndexRun.limit).map { IndexRun.Entry(position: $0.position, record: $0.record) })
+            try insert(run, of: stream, end: last.end)
+            rest = rest.dropFirst(IndexRun.limit)
+        }
+    }
+
+    /// - Parameter end: the position after the last unit of the run.
+    func insert(_ run: IndexRun, of stream: Int64, end: Int64) throws(StoreError) {
+        let insert = statements.insertRun
+        insert.bind(1, stream)
+        insert.bind(2, run.entries[0].position)
+        insert.bind(3, end)
+        insert.bind(4, run.entries[0].record)
+        guard let further = run.further else {
+            insert.bind(5, Int64?.none)
+            return try insert.run()
+        }
+        try insert.withBlob(5, further) { () throws(StoreError) in try insert.run() }
     }
 
     /// Writes a value that is there already, to see whether the data directory takes writes.
     public func probe() throws(StoreError) { try statements.touchLogState.run() }
-}
-
-/// A record on its way into the index.
-private struct IndexEntry {
-    let stream: Int64
-    let position: Int64
-    let end: Int64
-    let record: Int64
-    /// Messages of a JSON stream, appends of any other.
-    let messages: Int64
-    let bytes: Int64
-
-    init(row: SQLiteStatement) {
-        stream = row.int(0)
-        position = row.int(1)
-        end = row.int(2)
-        record = row.int(3)
-        bytes = row.int(4)
-        // A batch has four bytes of boundaries for each message.
-        messages = max(1, (row.optionalInt(5) ?? 0) / 4)
-    }
 }

@@ -64,35 +64,49 @@ extension WriteSession {
         of stream: Int64, below: Int64, _ budget: inout StepBudget
     ) throws(StoreError) -> Bool {
         let newest = try newestRecord()
-        let limit = budget.rows
-        var found: [(position: Int64, record: Int64)] = []
+        var found: [IndexRun.Entry] = []
+        // What stays of the run in which this ends, and where that run ends.
+        var rest: ArraySlice<IndexRun.Entry> = []
+        var end: Int64 = 0
+        var isComplete = true
         let purgeable = statements.purgeable
         purgeable.bind(1, stream)
-        purgeable.bind(2, Int64(limit))
-        purgeable.bind(3, below)
-        var isComplete = false
-        // The lengths are in the rows' headers: content that lies on pages of its own is not read.
-        while budget.isLeft {
-            guard try purgeable.step() else {
-                isComplete = found.count < limit
-                break
+        purgeable.bind(2, below)
+        runs: while try purgeable.step() {
+            let entries = IndexRun(row: purgeable).entries
+            for (number, entry) in entries.enumerated() {
+                guard budget.isLeft, entry.position < below else {
+                    isComplete = entry.position >= below
+                    if number > 0 { rest = entries[number...] }
+                    end = purgeable.int(3)
+                    break runs
+                }
+                found.append(entry)
+                budget.take(rows: 1, bytes: try contentLength(of: entry.record))
             }
-            found.append((purgeable.int(0), purgeable.int(1)))
-            budget.take(rows: 1, bytes: Int(purgeable.int(2)))
         }
         purgeable.reset()
         guard let last = found.last else { return isComplete }
         tally.purged += found.count
-        for (position, record) in found {
-            if record == newest { try insertTombstone(position: record) }
-            statements.purgeRecord.bind(1, record)
+        for entry in found {
+            if entry.record == newest { try insertTombstone(position: entry.record) }
+            statements.purgeRecord.bind(1, entry.record)
             try statements.purgeRecord.run()
-            if position == last.position { TestPoint.purgeRecords.reached() }
+            if entry.position == last.position { TestPoint.purgeRecords.reached() }
         }
         statements.purgeEntries.bind(1, stream)
         statements.purgeEntries.bind(2, last.position)
         try statements.purgeEntries.run()
+        if !rest.isEmpty { try insert(IndexRun(Array(rest)), of: stream, end: end) }
         return isComplete
+    }
+
+    /// Bytes; the length is in the row's header: content that lies on pages of its own is not read.
+    private func contentLength(of record: Int64) throws(StoreError) -> Int {
+        statements.contentLength.bind(1, record)
+        guard try statements.contentLength.step() else { return 0 }
+        defer { statements.contentLength.reset() }
+        return Int(statements.contentLength.int(0))
     }
 
     private func purgeProducers(of stream: Int64, _ budget: inout StepBudget) throws(StoreError) -> Bool {
@@ -112,23 +126,9 @@ extension WriteSession {
         try statements.insertTombstone.run()
     }
 
-    /// Removes the tombstones that have successors by now.
+    /// Removes the tombstones that have successors by now. Each lies at the position of the record that it followed.
     private func purgeTombstones(_ budget: inout StepBudget) throws(StoreError) {
-        let newest = try newestRecord()
-        var tombstones: [(position: Int64, record: Int64)] = []
-        statements.purgeable.bind(1, 0)
-        statements.purgeable.bind(2, Int64(budget.rows))
-        statements.purgeable.bind(3, Int64.max)
-        while try statements.purgeable.step() {
-            tombstones.append((statements.purgeable.int(0), statements.purgeable.int(1)))
-        }
-        for (position, record) in tombstones where record != newest {
-            statements.purgeRecord.bind(1, record)
-            try statements.purgeRecord.run()
-            statements.purgeEntries.bind(1, 0)
-            statements.purgeEntries.bind(2, position)
-            try statements.purgeEntries.run()
-        }
+        _ = try purgeRecords(of: 0, below: try newestRecord() - 1, &budget)
     }
 
     /// The id of the newest record; 0 when there is none.

@@ -212,10 +212,14 @@ public final class WriteSession {
                 try insert.run()
             }
         }
+        let messages = boundaries == nil ? 1 : Int(units)
+        index.note(
+            connection.lastInsertedRow, of: head.state.id, at: head.tail, units: units, bytes: payload.count,
+            messages: messages)
         head.tail += units
         tally.appends += 1
         tally.bytes += payload.count
-        tally.messages += boundaries == nil ? 1 : Int(units)
+        tally.messages += messages
     }
 
     private func encodeBoundaries(_ ends: [Int]) -> [UInt8] {

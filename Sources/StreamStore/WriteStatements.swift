@@ -24,10 +24,10 @@ struct WriteStatements {
     let newestRecord: SQLiteStatement
     let purgeWaits: SQLiteStatement
     let purgeable: SQLiteStatement
+    let contentLength: SQLiteStatement
     let purgeRecord: SQLiteStatement
     let purgeEntries: SQLiteStatement
-    let unindexed: SQLiteStatement
-    let insertEntry: SQLiteStatement
+    let insertRun: SQLiteStatement
     let setIndexed: SQLiteStatement
     let purgeProducers: SQLiteStatement
     let purged: SQLiteStatement
@@ -104,19 +104,14 @@ struct WriteStatements {
             "SELECT 1 FROM purge WHERE through > (SELECT indexed_through FROM log_state) LIMIT 1")
         purgeable = try connection.prepare(
             """
-            SELECT record_index.position, record.id, length(payload)
-            FROM record_index JOIN record ON record.id = record_index.record
-            WHERE record_index.stream = ?1 AND record_index.position < ?3 ORDER BY record_index.position LIMIT ?2
+            SELECT position, record, further, end FROM record_index
+            WHERE stream = ?1 AND position < ?2 ORDER BY position
             """)
+        contentLength = try connection.prepare("SELECT length(payload) FROM record WHERE id = ?1")
         purgeRecord = try connection.prepare("DELETE FROM record WHERE id = ?1")
         purgeEntries = try connection.prepare("DELETE FROM record_index WHERE stream = ?1 AND position <= ?2")
-        unindexed = try connection.prepare(
-            """
-            SELECT stream, position, position + units, id, length(payload), length(boundaries) FROM record
-            WHERE id > (SELECT indexed_through FROM log_state) ORDER BY id LIMIT ?1
-            """)
-        insertEntry = try connection.prepare(
-            "INSERT INTO record_index (stream, position, end, record) VALUES (?1, ?2, ?3, ?4)")
+        insertRun = try connection.prepare(
+            "INSERT INTO record_index (stream, position, end, record, further) VALUES (?1, ?2, ?3, ?4, ?5)")
         setIndexed = try connection.prepare("UPDATE log_state SET indexed_through = ?1")
         purgeProducers = try connection.prepare(
             """

@@ -143,15 +143,24 @@ def hot(name: str, change: str | None, which: str = "max") -> Apply:
         hot_ones = f"FROM record WHERE stream = {id} AND position >= {cold}"
         ((record, count),) = ground.ask(f"SELECT {which}(id), count(*) {hot_ones}")
         assert count >= 3
-        if change is None:
-            ground.change(*(f"DELETE FROM {table} WHERE {record} = {key}" for table, key in
-                            (("record_index", "record"), ("record", "id"))))  # fmt: skip
-            return
         ground.change(
-            f"UPDATE record SET {change} WHERE id = {record}",
-            "UPDATE record_index SET position = r.position, end = r.position + r.units "
-            f"FROM record AS r WHERE r.id = {record} AND record = {record}",
+            f"DELETE FROM record WHERE id = {record}" if change is None else f"UPDATE record SET {change} WHERE id = {record}",
+            # What the index says of the stream's records is as they are, in a row for each.
+            f"DELETE FROM record_index WHERE stream = {id}",
+            "INSERT INTO record_index (stream, position, end, record) SELECT stream, position, position + units, id "
+            f"FROM record, log_state WHERE stream = {id} AND id <= indexed_through",
         )
+
+    return apply
+
+
+def index(name: str, change: str) -> Apply:
+    """A row of the index that names several records."""
+
+    def apply(ground: Ground) -> None:
+        several = f"stream = {ground.id(name)} AND length(further) >= 32"
+        assert ground.ask(f"SELECT 1 FROM record_index WHERE {several}"), "no such row"
+        ground.change(f"UPDATE record_index SET {change} WHERE {several}")
 
     return apply
 
@@ -250,6 +259,9 @@ ROWS: dict[str, tuple[Apply, str, str]] = {
     "boundaries-odd": (hot("lists", "boundaries = plus(boundaries, x'00')"), "lists", UNFIT),
     "boundaries-inside-a-message": (hot("lists", "boundaries = bend(boundaries, 0, -1)"), "lists", UNFIT),
     "more-units-than-bytes": (hot("letters", "units = units + 1"), "letters", f"{UNFIT}|bytes"),
+    "index-without-the-last": (index("letters", "further = substr(further, 1, length(further) - 16)"), "letters", "+index"),
+    "index-that-leads-elsewhere": (index("lists", "further = bend(further, 8, 1)"), "lists", "+index|lost|gap|position"),
+    "index-that-leads-nowhere": (index("letters", "further = bend(further, 15, 1)"), "letters", "+index|lost|gap"),
     "records-of-nobody": (sql(RECORD_OF_NOBODY), "999", NO_STREAM),
     "producers-of-nobody": (sql(PRODUCER_OF_NOBODY), "999", NO_STREAM),
     "segment-of-nobody": (segment_of_nobody, "999", NO_STREAM),

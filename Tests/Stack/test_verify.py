@@ -182,7 +182,7 @@ def mend(ground: Ground, verified: Verified) -> bool:
 
 def mentions(ground: Ground, name: str) -> str:
     """The ways in which a finding may name a stream: itself, its id, one of its segments."""
-    return rf"{name}|stream {ground.id(name)}\b|/{ground.id(name)}-[0-9]+-[0-9]+" if name.isalpha() else re.escape(name)
+    return rf"{name}|stream (number )?{ground.id(name)}\b|/{ground.id(name)}-[0-9]+-[0-9]+" if name.isalpha() else re.escape(name)
 
 
 @pytest.mark.parametrize("where", ["data", "backup"])

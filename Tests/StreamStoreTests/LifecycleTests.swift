@@ -124,7 +124,7 @@ import Testing
         guard case .newerSchema = error?.kind else { throw Unexpected("\(String(describing: error))") }
         #expect(error?.description.contains("1000") == true)
         // Nothing was harmed.
-        Self.execute("PRAGMA user_version = 3", in: folder)
+        Self.execute("PRAGMA user_version = 4", in: folder)
         try Self.reopened(folder) { (store: TestStore) throws in
             #expect(text(try store.reader().everything("s")) == "x")
         }
@@ -140,7 +140,7 @@ import Testing
             DROP TRIGGER segment_removed; DROP TRIGGER hot_removed;
             DROP TABLE project; DROP TABLE project_secret; DROP TABLE project_usage; DROP TABLE registry;
             ALTER TABLE stream DROP COLUMN public; ALTER TABLE stream DROP COLUMN reader_generation;
-            ALTER TABLE record DROP COLUMN written_at;
+            ALTER TABLE record DROP COLUMN written_at; ALTER TABLE record_index DROP COLUMN further;
             DROP INDEX stream_by_retention; DROP INDEX stream_by_source;
             ALTER TABLE stream DROP COLUMN earliest; ALTER TABLE stream DROP COLUMN retention_age;
             ALTER TABLE stream DROP COLUMN retention_bytes; ALTER TABLE stream DROP COLUMN retention_messages;

@@ -26,17 +26,6 @@ struct ReferenceVerification {
         SELECT name, source FROM stream WHERE source IS NOT NULL AND source NOT IN (SELECT id FROM stream) ORDER BY id
         """
 
-    private static let lostRecords = """
-        SELECT stream, count(*) FROM record_index WHERE record NOT IN (SELECT id FROM record) GROUP BY stream
-        """
-
-    private static let wrongEntries = """
-        SELECT record_index.stream, count(*) FROM record_index JOIN record ON record.id = record_index.record
-        WHERE record.stream != record_index.stream OR record.position != record_index.position
-            OR record.position + record.units != record_index.end
-        GROUP BY record_index.stream
-        """
-
     private static let purgedAlive = """
         SELECT name, id FROM stream WHERE id IN (SELECT stream FROM purge WHERE below = 9223372036854775807)
         """
@@ -45,14 +34,6 @@ struct ReferenceVerification {
         SELECT key, stream FROM (
             SELECT printf('%02x/%d-%d-%d', stream & 255, stream, start, end) AS key, stream FROM segment)
         WHERE key IN (SELECT key FROM garbage)
-        """
-
-    private static let lostEntries = """
-        SELECT stream, count(*) FROM record
-        WHERE id <= (SELECT indexed_through FROM log_state) AND NOT EXISTS (
-            SELECT 1 FROM record_index
-            WHERE record_index.stream = record.stream AND record_index.position = record.position)
-        GROUP BY stream
         """
 
     init(_ log: SQLiteConnection, _ files: StoreFiles) {
@@ -81,17 +62,7 @@ struct ReferenceVerification {
                 what: "is a fork of stream number \(row.int(1)), which is not there",
                 mend: Finding.restore)
         }
-        try each(ReferenceVerification.lostRecords, observer) { row in
-            Finding(
-                subject: "stream number \(row.int(0))", what: "has lost \(row.int(1)) records",
-                mend: Finding.restore)
-        }
-        try each(ReferenceVerification.wrongEntries, observer) { row in
-            Finding(
-                subject: "stream number \(row.int(0))",
-                what: "has \(row.int(1)) index entries that lead elsewhere",
-                mend: Finding.restore)
-        }
+        try IndexVerification(log).run(observer)
         try each(ReferenceVerification.purgedAlive, observer) { row in
             Finding(
                 subject: "stream \(row.text(0))", what: "is there, and is to be purged",
@@ -103,12 +74,6 @@ struct ReferenceVerification {
                 subject: "segment \(row.text(0))", what: "is in use, and its file is to be removed",
                 mend: ReferenceVerification.statement(
                     "DELETE FROM garbage WHERE key = '\(row.text(0))'", files))
-        }
-        try each(ReferenceVerification.lostEntries, observer) { row in
-            Finding(
-                subject: "stream number \(row.int(0))",
-                what: "has \(row.int(1)) records that the index lacks",
-                mend: Finding.restore)
         }
     }
 

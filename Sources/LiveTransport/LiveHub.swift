@@ -30,6 +30,9 @@ final class LiveHub: @unchecked Sendable {
     private(set) var isDraining = false
     /// Set once another process has taken over.
     var leaving: Leaving?
+    /// When long-polls end, and the timer for the first of them.
+    var pollQueue = PollQueue()
+    var pollTimer: (deadline: NIODeadline, task: Scheduled<Void>)?
     /// Deliveries that are under way.
     var fanOutState = FanOut()
     /// Connections for requests.
@@ -62,10 +65,16 @@ final class LiveHub: @unchecked Sendable {
         loop.execute { [self] in lookAround(until: .now() + LiveHub.startingTime) }
     }
 
-    /// Judges a request on the thread pool, since it may read from the disk.
-    func open(_ request: ServiceRequest) -> EventLoopFuture<LiveReads.Opening> {
+    /// Judges a request: at once if what it takes is in memory, else on the thread pool, since it may read from the disk.
+    func open(
+        _ request: ServiceRequest, then goOn: @escaping (Result<LiveReads.Opening, any Error>) -> Void
+    ) {
+        if reads.waitsAtKnownTail(request, reader: reader) {
+            return goOn(.success(reads.open(request, reader: reader)))
+        }
         let reads = reads
-        return pool.run(on: loop) { reader in reads.open(request, reader: reader) }
+        pool.run(on: loop) { reader in reads.open(request, reader: reader) }
+            .assumeIsolated().whenComplete(goOn)
     }
 
     // MARK: Long-polls
@@ -84,16 +93,6 @@ final class LiveHub: @unchecked Sendable {
         }
     }
 
-    /// Answers a long-poll at a time, unless it has one already that is earlier.
-    func setTimeout(of waiter: PollWaiter, at deadline: NIODeadline) {
-        guard deadline < waiter.endsAt else { return }
-        waiter.endsAt = deadline
-        waiter.timeout?.cancel()
-        waiter.timeout = loop.assumeIsolated().scheduleTask(deadline: deadline) { [self] in
-            finish(waiter, reads.timeout(waiter.poll))
-        }
-    }
-
     /// The client has gone.
     func remove(_ waiter: PollWaiter) {
         reads.touch(waiter.poll.state)
@@ -106,7 +105,7 @@ final class LiveHub: @unchecked Sendable {
     }
 
     private func forget(_ waiter: PollWaiter) {
-        waiter.timeout?.cancel()
+        forgetTimeout(of: waiter)
         forget(waiter.poll.state.id) {
             if $0.polls.removeValue(forKey: ObjectIdentifier(waiter)) != nil {
                 telemetry.adjust(.longPolls, -1)

@@ -20,6 +20,9 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
     /// When the long-poll in hand began to wait; 0: not at all.
     private var waitingSince: Int64 = 0
 
+    /// Made when there is something to send.
+    private var socket: DirectSocket?
+
     init(hub: LiveHub, decoder: ByteToMessageHandler<HTTPRequestDecoder>) {
         self.hub = hub
         self.decoder = decoder
@@ -65,7 +68,7 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         path = request.target.path
         if let id = head.headers[canonicalForm: "x-request-id"].first { trace.setID(String(id)) }
         trace.operation = request.liveOperation
-        hub.open(request).assumeIsolated().whenComplete { [self] result in
+        hub.open(request) { [self] result in
             guard channel.isActive, let context = try? channel.pipeline.syncOperations.context(handler: self)
             else { return }
             switch result {
@@ -103,10 +106,20 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         buffer.writeStaticString("\r\n")
         buffer.writeBytes(response.body)
         let channel = context.channel
-        let written = context.writeAndFlush(wrapOutboundOut(buffer))
-        if isLast { written.whenComplete { _ in channel.close(promise: nil) } }
+        if isLast {
+            context.writeAndFlush(wrapOutboundOut(buffer)).whenComplete { _ in channel.close(promise: nil) }
+        } else {
+            directSocket(of: channel).send(buffer)
+        }
         finish(response)
         hub.telemetry.add(.readBytesLive, response.status == 200 ? response.body.count : 0)
+    }
+
+    private func directSocket(of channel: any Channel) -> DirectSocket {
+        if let socket { return socket }
+        let socket = DirectSocket(channel)
+        self.socket = socket
+        return socket
     }
 
     /// The time of a long-poll includes its wait; of an event stream it is that to the head of the answer.
@@ -125,17 +138,17 @@ final class RequestHandler: ChannelInboundHandler, RemovableChannelHandler {
         var buffer = RequestHandler.statusLine(response, in: context.channel.allocator)
         // The end of the connection is the end of the events; nginx frames them for the client.
         buffer.writeStaticString("Connection: close\r\n\r\n")
-        let head = context.writeAndFlush(wrapOutboundOut(buffer))
-        finish(response)
         let channel = context.channel
+        let socket = directSocket(of: channel)
+        socket.send(buffer)
+        finish(response)
         let hub = hub
         let now = NIODeadline.now()
         let jitter = TimeAmount.nanoseconds(
             Int64.random(in: 0...max(0, hub.options.maximumJitter.nanoseconds)))
         let subscriber = EventSubscriber(
-            stream, channel: channel, requestID: trace.id, now: now,
+            stream, socket: socket, requestID: trace.id, now: now,
             endsAt: hub.end(hub.end(of: hub.options.eventLifetime + jitter), atMost: stream.lease))
-        subscriber.note(head)
         let pipeline = channel.pipeline.syncOperations
         pipeline.removeHandler(decoder).assumeIsolated().whenComplete { [self] _ in
             pipeline.removeHandler(context: context).assumeIsolated().whenComplete { [self] _ in

@@ -1,5 +1,3 @@
-import CLinux
-import Glibc
 import NIOCore
 import StreamService
 import StreamStore
@@ -7,9 +5,14 @@ import StreamStore
 /// A long-poll that waits for its stream to change. Lives on one event loop.
 final class PollWaiter {
     let poll: LongPoll
-    var timeout: Scheduled<Void>?
-    /// When that comes.
+    /// When it is answered whatever happens.
     var endsAt = NIODeadline.distantFuture
+    /// Its own timer for that; nil: it is in the queue.
+    var timeout: Scheduled<Void>?
+    /// Its place in the queue.
+    var isQueued = false
+    var next: PollWaiter?
+    unowned var previous: PollWaiter?
     private let respond: (ServiceResponse) -> Void
 
     init(_ poll: LongPoll, respond: @escaping (ServiceResponse) -> Void) {
@@ -17,10 +20,7 @@ final class PollWaiter {
         self.respond = respond
     }
 
-    func finish(_ response: ServiceResponse) {
-        timeout?.cancel()
-        respond(response)
-    }
+    func finish(_ response: ServiceResponse) { respond(response) }
 }
 
 /// A reader of server-sent events. Lives on one event loop.
@@ -37,7 +37,7 @@ final class EventSubscriber {
     }
 
     var stream: EventStream
-    let channel: any Channel
+    var channel: any Channel { socket.channel }
     var phase = Phase.reading
     /// Whether the stream changed while a piece was being read.
     var missedChange = false
@@ -47,56 +47,27 @@ final class EventSubscriber {
     var blockedSince: NIODeadline?
     var endsAt: NIODeadline
     let requestID: String?
-    /// The socket, for `send`; nil: everything goes through the channel.
-    private let socket: NIOBSDSocket.Handle?
-    /// Writes that the channel has not done yet: as long as there are some, all others wait behind them.
-    private var pendingWrites = 0
+    private let socket: DirectSocket
     /// Whether its peer took longer than others for what it was sent.
     var isSlow = false
     /// Among the readers of its stream; -1: not there.
     var place = -1
 
     init(
-        _ stream: EventStream, channel: any Channel, requestID: String?, now: NIODeadline, endsAt: NIODeadline
+        _ stream: EventStream, socket: DirectSocket, requestID: String?, now: NIODeadline, endsAt: NIODeadline
     ) {
         self.stream = stream
-        self.channel = channel
-        socket = try? channel.pipeline.syncOperations.withUnsafeTransportIfAvailable(
-            of: NIOBSDSocket.Handle.self, { $0 })
+        self.socket = socket
         self.requestID = requestID
         lastWrite = now
         self.endsAt = endsAt
     }
 
     /// Sends bytes behind all that was sent before.
-    ///
-    /// The socket takes them at once unless its reader is behind. Then nothing lies in the channel either, and one system
-    /// call is all it takes; the channel's pipeline, its queue of writes and its promises cost twice as much as that. What
-    /// the socket doesn't take goes through the channel, which waits for it, and which finds out about errors.
-    func send(_ bytes: ByteBuffer) {
-        var rest = bytes
-        // A closed channel has given its descriptor back, and somebody else may have it.
-        if pendingWrites == 0, let socket, channel.isActive {
-            let sent = bytes.withUnsafeReadableBytes { bytes in
-                Glibc.send(socket, bytes.baseAddress, bytes.count, Int32(MSG_DONTWAIT) | Int32(MSG_NOSIGNAL))
-            }
-            if sent == bytes.readableBytes { return }
-            if sent > 0 { rest.moveReaderIndex(forwardBy: sent) }
-        }
-        note(channel.writeAndFlush(rest))
-    }
-
-    /// Keeps everything sent later behind a write through the channel.
-    func note(_ write: EventLoopFuture<Void>) {
-        pendingWrites += 1
-        write.assumeIsolated().whenComplete { [weak self] _ in self?.pendingWrites -= 1 }
-    }
+    func send(_ bytes: ByteBuffer) { socket.send(bytes) }
 
     /// Whether its peer has not taken yet what was sent.
-    var hasUnreadBytes: Bool {
-        guard let socket, channel.isActive else { return false }
-        return ds_has_unread_bytes(socket) != 0
-    }
+    var hasUnreadBytes: Bool { socket.hasUnreadBytes }
 }
 
 /// Everybody who waits for one stream.

@@ -45,6 +45,21 @@ public struct LiveReads: Sendable {
         }
     }
 
+    /// Whether `open` needs no disk for a request: a long-poll at the tail of a stream that `reader` has read since the
+    /// last commit of anybody. So come those who were just answered.
+    public func waitsAtKnownTail(_ request: ServiceRequest, reader: StoreReader) -> Bool {
+        guard case .stream(let name) = request.target.route, let known = reader.recall(name, now: now)
+        else { return false }
+        let query = ReadQuery(request.target.query)
+        guard query.mode == .longPoll else { return false }
+        return switch query.offset {
+        case .now: true
+        case .token(let token): token.position >= known.tail
+        case .start: known.state.earliest >= known.tail
+        case nil: false
+        }
+    }
+
     private func judge(_ request: ServiceRequest, _ reader: StoreReader) -> Opening {
         do throws(ServiceError) {
             if let rejection = request.rejection { throw rejection }

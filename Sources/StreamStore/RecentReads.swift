@@ -73,6 +73,12 @@ struct RecentReads {
         return found
     }
 
+    /// The very stream with this id, if it has not ended.
+    func stream(_ id: Int64, now: Int64) -> Known? {
+        guard let found = byID[id], !found.state.isExpired(at: now) else { return nil }
+        return found
+    }
+
     mutating func remember(_ state: StreamState, tail: Int64) {
         if let known = byID[state.id] {
             known.state = state

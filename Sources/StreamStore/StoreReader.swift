@@ -102,6 +102,14 @@ public final class StoreReader {
         }
     }
 
+    /// A stream and its tail, if they were read since the last commit of anybody: without the disk.
+    ///
+    /// - Parameter now: milliseconds since 1970; decides what has expired.
+    public func recall(_ name: StreamName, now: Int64) -> (state: StreamState, tail: Int64)? {
+        recent.catchUp(with: logIndex)
+        return recent.stream(name, now: now).map { ($0.state, $0.tail) }
+    }
+
     /// Reads a piece of a stream by name.
     ///
     /// - Parameters:
@@ -117,6 +125,9 @@ public final class StoreReader {
         if let known = recent.stream(name, now: now) {
             let position = start(known.state, known.tail) ?? known.tail
             if let piece = known.piece(from: position, limit: limit) { return .present(piece) }
+            if position >= known.tail {
+                return .present(StoreReader.nothing(of: known.state, at: known.tail))
+            }
         }
         return try view { () throws(StoreError) in
             try self.lookUp(name, now: now).mapPresent { (state) throws(StoreError) in
@@ -141,12 +152,30 @@ public final class StoreReader {
     public func read(id: Int64, now: Int64, from position: Int64, limit: Int) throws(StoreError) -> Presence<
         StreamPiece
     > {
-        try view { () throws(StoreError) in
-            self.byID.bind(1, id)
-            return try self.state(self.byID, now: now).mapPresent { (state) throws(StoreError) in
-                try self.piece(of: state, tail: try self.tail(of: state), from: position, limit: limit)
+        recent.catchUp(with: logIndex)
+        if let known = recent.stream(id, now: now) {
+            if let piece = known.piece(from: position, limit: limit) { return .present(piece) }
+            if position >= known.tail {
+                return .present(StoreReader.nothing(of: known.state, at: known.tail))
             }
         }
+        return try view { () throws(StoreError) in
+            self.byID.bind(1, id)
+            return try self.state(self.byID, now: now).mapPresent { (state) throws(StoreError) in
+                let tail = try self.tail(of: state)
+                self.recent.remember(state, tail: tail)
+                self.hasReadFiles = false
+                let piece = try self.piece(of: state, tail: tail, from: position, limit: limit)
+                if !self.hasReadFiles { self.recent.remember(piece, from: position, limit: limit) }
+                return piece
+            }
+        }
+    }
+
+    /// The empty piece at the tail.
+    private static func nothing(of state: StreamState, at tail: Int64) -> StreamPiece {
+        var assembly = PieceAssembly(isJSON: state.mediaType.isJSON, start: tail, limit: 0)
+        return StreamPiece(state: state, start: tail, end: tail, tail: tail, content: assembly.finish())
     }
 
     private func view<T>(_ body: () throws(StoreError) -> T) throws(StoreError) -> T {

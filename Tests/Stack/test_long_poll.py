@@ -123,6 +123,36 @@ def test_timeout(small: Client, path: str, offset: str) -> None:
     check_empty(again, 204, Stream_Next_Offset=tail, Stream_Up_To_Date="true", Stream_Cursor=DIGITS)
 
 
+def test_each_has_its_own_time(small: Client, path: str) -> None:
+    """Row 4c: who was answered, or has gone, takes nobody's time-out along."""
+    names = [f"{path}-{number}" for number in range(4)]
+    tails = [small.create(name, "text/plain", "a").offset for name in names]
+    polls = []
+    try:
+        for number in range(24):
+            connection = small.stack.connect()
+            polls.append((number, connection, time.monotonic()))
+            connection.send(build_request("GET", url(names[number % 4], f"live=long-poll&offset={tails[number % 4]}"), []))
+            time.sleep(0.01)
+        # The first that waits, some in the middle, and the last.
+        small.append(names[0], "text/plain", "b")
+        small.append(names[3], "text/plain", "b")
+        for number, connection, began in polls:
+            if number % 4 == 1:
+                connection.close()
+                continue
+            answer = connection.read_response()
+            elapsed = time.monotonic() - began
+            if number % 4 == 2:
+                check_empty(answer, 204, Stream_Next_Offset=tails[2], Stream_Up_To_Date="true", Stream_Cursor=DIGITS)
+                assert 0.45 <= elapsed < 5, elapsed
+            else:
+                assert answer.status == 200 and answer.body == b"b"
+    finally:
+        for _, connection, _ in polls:
+            connection.close()
+
+
 @pytest.mark.parametrize("again", [False, True], ids=["deleted", "deleted-and-created-again"])
 def test_deleted(stack: Stack, http: Client, path: str, again: bool) -> None:
     """Row 4d: 404; the former stream's reader never gets the new stream's data."""

@@ -75,6 +75,34 @@ import Testing
         #expect((arrived["ETag"] == nil) == (offset == "now"))
     }
 
+    /// Only who waits at a tail that was read since the last commit is judged without the disk.
+    @Test func aTailThatIsKnown() throws {
+        let server = try Server()
+        let start = try #require(try server.put("s")["Stream-Next-Offset"])
+        func isKnown(_ path: String) throws -> Bool {
+            server.live.waitsAtKnownTail(try Server.request(.get, path), reader: server.reader)
+        }
+        let polls = ["now", "-1", start].map { "s?live=long-poll&offset=\($0)" }
+        for path in polls { #expect(try !isKnown(path), "nobody has read it") }
+        let poll = try wait(server, polls[0])
+        for path in polls {
+            #expect(try isKnown(path))
+            _ = try wait(server, path)
+        }
+        for path in [
+            "s?live=sse&offset=now", "s?live=long-poll&offset=", "s?offset=now",
+            "t?live=long-poll&offset=now",
+        ] {
+            #expect(try !isKnown(path))
+        }
+        try server.post("s", "abc")
+        for path in polls { #expect(try !isKnown(path), "something was committed") }
+        #expect(look(server, poll)?.body == "abc")
+        let next = try #require(try answer(server, polls[1])["Stream-Next-Offset"])
+        #expect(try isKnown("s?live=long-poll&offset=\(next)"))
+        for path in polls.dropFirst() { #expect(try !isKnown(path), "there is something to read") }
+    }
+
     @Test func aClosingAppendArrivesAsData() throws {
         let server = try Server()
         try server.put("s")

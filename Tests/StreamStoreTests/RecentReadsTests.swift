@@ -85,3 +85,76 @@ extension StoreReader {
         #expect(try reader.everything("s") == Array("a".utf8))
     }
 }
+
+/// The same for who asks by id, as readers do that wait.
+@Suite struct RecentReadsByIDTests {
+    private func read(_ reader: StoreReader, _ id: Int64, from position: Int64) throws -> StreamPiece? {
+        let now = TestClock.start
+        guard case .present(let piece) = try reader.read(id: id, now: now, from: position, limit: 100)
+        else { return nil }
+        return piece
+    }
+
+    @Test func eachCommitIsSeen() throws {
+        let folder = try TemporaryFolder()
+        let store = try TestStore(folder)
+        let other = try TestStore(folder)
+        let reader = try store.reader()
+        try store.create(.make("s"))
+        let id = try #require(try reader.piece("s", from: 0)).state.id
+        for (number, writer) in [store, other, store, other].enumerated() {
+            let tail = Int64(number)
+            // At the tail, behind it, and before it.
+            for _ in 0..<2 {
+                #expect(try #require(try read(reader, id, from: tail)).isEmpty)
+                #expect(try #require(try read(reader, id, from: tail + 5)).end == tail)
+                #expect(try #require(try read(reader, id, from: 0)).content.count == number)
+                #expect(reader.recall(.named("s"), now: TestClock.start)?.tail == tail)
+            }
+            try writer.append(.make("s", "x"))
+            #expect(reader.recall(.named("s"), now: TestClock.start) == nil)
+            let piece = try #require(try read(reader, id, from: tail))
+            #expect(piece.content == Array("x".utf8) && piece.tail == tail + 1)
+        }
+        try other.append(.make("s", closes: true))
+        #expect(try #require(try read(reader, id, from: 4)).reachesClosedTail)
+        try store.delete("s")
+        #expect(try read(reader, id, from: 4) == nil)
+        try store.create(.make("s", body: "another"))
+        #expect(try reader.everything("s") == Array("another".utf8))
+        #expect(try read(reader, id, from: 0) == nil, "the former stream is gone")
+    }
+
+    /// What is put together without the disk is what the disk would give.
+    @Test(arguments: ["text/plain", "application/json"])
+    func nothingAtTheTail(contentType: String) throws {
+        let store = try TestStore()
+        try store.create(.make("s", type: contentType))
+        let fresh = try #require(try store.reader().piece("s", from: 0))
+        let reader = try store.reader()
+        guard case .present = try reader.find(.named("s"), now: TestClock.start) else { throw NotThere() }
+        for piece in [try reader.piece("s", from: 0), try read(reader, fresh.state.id, from: 0)] {
+            let piece = try #require(piece)
+            #expect(piece.content == fresh.content && piece.isEmpty && piece.tail == fresh.tail)
+        }
+    }
+
+    /// Time passes without commits.
+    @Test func endIsSeen() throws {
+        let store = try TestStore()
+        let reader = try store.reader()
+        try store.create(.make("s", lifetime: .window(seconds: 10)))
+        let id = try #require(try reader.piece("s", from: 0)).state.id
+        let end = TestClock.start + 10_000
+        guard case .present = try reader.read(id: id, now: end - 1, from: 0, limit: 1) else {
+            throw NotThere()
+        }
+        guard case .absent = try reader.read(id: id, now: end, from: 0, limit: 1) else {
+            Issue.record("it has ended")
+            return
+        }
+        #expect(reader.recall(.named("s"), now: end) == nil)
+    }
+
+    struct NotThere: Error {}
+}

@@ -55,10 +55,12 @@ class Side:
         return sorted(self.results, key=lambda result: result["p50_us"] or 0)[len(self.results) // 2].get("curve", [])
 
 
-def in_turn(bench, sides, rounds, *options):
-    """Runs of all sides in turn, forwards and backwards, so that none has the better place."""
+def in_turn(bench, stack, sides, rounds, *options):
+    """Runs of all sides in turn, forwards and backwards, so that none has the better place. Before each, the server does
+    what it has put off."""
     for turn in range(rounds):
         for side in sides if turn % 2 == 0 else reversed(sides):
+            stack.rest()
             side.run(bench.binaries, *options)
 
 
@@ -87,7 +89,7 @@ def live(bench, stack, _baseline):
             # An overloaded baseline takes many times as long as the run should.
             rounds = min(bench.rounds, 3 if readers <= 1000 else 2)
             appends = RATE * bench.seconds * (LONGER_FOR_ONE if readers == 1 else 1)
-            in_turn(bench, list(sides.values()), rounds, "--subscribers", str(readers),
+            in_turn(bench, stack, list(sides.values()), rounds, "--subscribers", str(readers),
                     "--appends", str(appends), "--rate", str(RATE), "--size", str(BYTES))
             for percentile in ("p50", "p99"):
                 delivery_rows(bench, sides, readers, percentile)
@@ -131,7 +133,7 @@ def long_poll(bench, stack, _baseline):
             peer = started.enter_context(live_peers.nchan(os.path.join(bench.folder, "nchan-poll")))
             sides.append(Side("nchan", peer, "nchan"))
         appends = max(POLL_STREAMS, RATE * bench.seconds // POLL_STREAMS * POLL_STREAMS)
-        in_turn(bench, sides, min(bench.rounds, 3), "--mode", "poll", "--subscribers", str(POLL_READERS),
+        in_turn(bench, stack, sides, min(bench.rounds, 3), "--mode", "poll", "--subscribers", str(POLL_READERS),
                 "--streams", str(POLL_STREAMS), "--appends", str(appends), "--rate", str(RATE), "--size", str(BYTES))
     name = f"append to long-poll, {POLL_READERS:,} readers on {POLL_STREAMS} streams"
     failure = "; ".join(fault for side in sides for fault in side.faults)

@@ -22,6 +22,7 @@ final class Driver {
     private var appended = 0
     private var firstDue: Int64 = 0
     private var latencies = Latencies()
+    private var each: [(due: Int64, latency: Int64)] = []
 
     init(options: Options) throws {
         self.options = options
@@ -38,6 +39,9 @@ final class Driver {
         "expected":\(options.deliveries),\(latencies.members())}
         """
     }
+
+    /// A line for each delivery: when its append was due, in nanoseconds of the monotonic clock, and how many later it came.
+    var deliveries: String { each.map { "\($0.due) \($0.latency)\n" }.joined() }
 
     /// What went wrong with the deliveries, if anything did.
     var fault: String? {
@@ -126,7 +130,9 @@ final class Driver {
     private func read(_ subscriber: any Reader) throws {
         let wasReady = subscriber.isReady
         let isOpen = try subscriber.receive(scratch: scratch) { due in
-            latencies.record(nanoseconds: now() - due)
+            let latency = now() - due
+            latencies.record(nanoseconds: latency)
+            if options.tellsEach { each.append((due, latency)) }
         }
         if subscriber.isReady && !wasReady {
             ready += 1

@@ -18,12 +18,14 @@ struct Options {
     private(set) var rate = 50
     /// Whether the readers only wait, until standard input ends, instead of messages being sent.
     private(set) var holds = false
+    /// Whether each delivery is told on standard error.
+    private(set) var tellsEach = false
     /// Bytes in each message.
     private(set) var size = 256
 
     static let usage =
         "usage: bench-sse --url http://HOST:PORT/PATH [--peer server|writer|nchan] [--mode events|poll|hold] "
-        + "[--subscribers N] [--streams K] [--appends M] [--rate R] [--size B]"
+        + "[--subscribers N] [--streams K] [--appends M] [--rate R] [--size B] [--each yes|no]"
 
     /// Reads pairs of a name and a value.
     init(arguments: [String]) throws {
@@ -46,6 +48,7 @@ struct Options {
             case "--streams": streams = try number(value, 1...1_000, of: name)
             case "--appends": appends = try number(value, 1...100_000, of: name)
             case "--rate": rate = try number(value, 1...10_000, of: name)
+            case "--each": tellsEach = value == "yes"
             case "--size": size = try number(value, Message.header...65_536, of: name)
             default: throw Failure("unknown option \(name)\n\(Self.usage)")
             }

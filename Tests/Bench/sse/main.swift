@@ -10,6 +10,7 @@
 // not, and 2 when the measurement could not be made.
 
 import BenchCommon
+import Foundation
 
 runMeasurement("bench-sse") {
     let options = try Options(arguments: Array(CommandLine.arguments.dropFirst()))
@@ -17,5 +18,6 @@ runMeasurement("bench-sse") {
     let driver = try Driver(options: options)
     try driver.run()
     print(driver.report)
+    FileHandle.standardError.write(Data(driver.deliveries.utf8))
     return driver.fault
 }

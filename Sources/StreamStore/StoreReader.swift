@@ -102,7 +102,7 @@ public final class StoreReader {
         }
     }
 
-    /// A stream and its tail, if they were read since the last commit of anybody: without the disk.
+    /// A stream and its tail, if nothing of them was changed since they were read: without the disk.
     ///
     /// - Parameter now: milliseconds since 1970; decides what has expired.
     public func recall(_ name: StreamName, now: Int64) -> (state: StreamState, tail: Int64)? {

@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Makes a Debian package of the optimised build: `make deb`.
 
-The three programs come from .build/release, and the libraries of Swift that they need from the tool chain: beside the
-programs, in /usr/lib/durable-streams, since Debian has no packages of them. Linking them in statically would compile
-everything a second time, and put the same 50 MB into each of three programs.
+The three programs come from .build/release. They hold the libraries of Swift, of which Debian has no packages; all others
+that they load are packages.
 """
 
 from __future__ import annotations
@@ -71,31 +70,17 @@ class Tree:
         self.write(f"{path}.gz", gzip.compress(content if isinstance(content, bytes) else content.encode(), 9, mtime=0))
 
 
-def swift_libraries(binaries: list[Path]) -> list[Path]:
-    """Those of the tool chain that the programs load."""
-    found: dict[str, Path] = {}
-    for binary in binaries:
-        for line in output("ldd", binary).splitlines():
-            match = re.match(r"\s*(\S+) => (/\S+/lib/swift/linux/\S+) ", line)
-            if match:
-                found[match.group(1)] = Path(match.group(2))
-            assert "not found" not in line, f"{binary}: {line.strip()}"
-    return [found[name] for name in sorted(found)]
-
-
 def add_programs(tree: Tree, build: Path) -> list[Path]:
-    """Stripped; they look for libraries beside themselves and nowhere else."""
-    sources = [build / name for name in PROGRAMS]
-    libraries = swift_libraries(sources)
-    targets = [tree.copy(path, LIBRARY / path.name, 0o755) for path in sources]
-    shared = [tree.copy(path, LIBRARY / path.name) for path in libraries]
-    for target in targets + shared:
+    """Stripped; they look for libraries nowhere but where the system does."""
+    targets = [tree.copy(build / name, LIBRARY / name, 0o755) for name in PROGRAMS]
+    for target in targets:
         output("strip", "--strip-unneeded", "--remove-section=.comment", "--remove-section=.note", target)
-        output("patchelf", "--set-rpath", f"/{LIBRARY}", target)
+        output("patchelf", "--remove-rpath", target)
+        assert "/lib/swift/" not in output("ldd", target), f"{target.name} needs libraries of the tool chain"
     link = tree.root / "usr/bin/durable-streams"
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(f"../lib/durable-streams/{PROGRAMS[0]}")
-    return targets + shared
+    return targets
 
 
 def add_files(tree: Tree, build: Path) -> None:
@@ -135,18 +120,18 @@ def add_shell_help(tree: Tree, program: Path) -> None:
         tree.compress("usr/share/man/man1/durable-streams.1", manual.stdout)
 
 
-def dependencies(tree: Tree, binaries: list[Path]) -> str:
+def dependencies(binaries: list[Path]) -> str:
     """Of the libraries by dpkg-shlibdeps, which wants a source package's folder."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "debian").mkdir()
         (Path(folder) / "debian/control").write_text("Source: durable-streams\n\nPackage: durable-streams\nArchitecture: any\n")
         found = output(
-            "dpkg-shlibdeps", "-O", "--ignore-missing-info", f"-l{tree.root / LIBRARY}", *[f"-e{path}" for path in binaries],
-            cwd=folder, stderr=subprocess.DEVNULL,
+            "dpkg-shlibdeps", "-O", *[f"-e{path}" for path in binaries], cwd=folder, stderr=subprocess.DEVNULL,
         )  # fmt: skip
     libraries = found.strip().removeprefix("shlibs:Depends=")
     assert "libsqlite3-0" in libraries, libraries
-    return f"{libraries}, adduser, libjs-dygraphs, nginx (>= 1.22)"
+    # Of relocations in the packed form no symbol tells, so dpkg-shlibdeps doesn't.
+    return f"{libraries}, libc6 (>= 2.36), adduser, libjs-dygraphs, nginx (>= 1.22)"
 
 
 def main() -> None:
@@ -181,7 +166,7 @@ def main() -> None:
             f"durable-streams ({version}) unstable; urgency=medium\n\n  * Version {version}: see NEWS.gz.\n\n"
             f" -- {MAINTAINER}  {format_datetime(when)}\n",
         )
-        values["DEPENDS"] = dependencies(tree, binaries)
+        values["DEPENDS"] = dependencies(binaries)
         files = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
         values["INSTALLED_SIZE"] = str(sum((path.stat().st_size + 1023) // 1024 for path in files))
         tree.fill(HERE / "control.in", "DEBIAN/control")

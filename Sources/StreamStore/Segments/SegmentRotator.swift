@@ -6,6 +6,7 @@ final class SegmentRotator {
     private let begin: SQLiteStatement
     private let commit: SQLiteStatement
     private let nextRotation: SQLiteStatement
+    private let rotations: SQLiteStatement
     private let streamByID: SQLiteStatement
     private let garbage: SQLiteStatement
     private let known: SQLiteStatement
@@ -20,6 +21,7 @@ final class SegmentRotator {
         begin = try connection.prepare("BEGIN")
         commit = try connection.prepare("COMMIT")
         nextRotation = try connection.prepare("SELECT stream FROM rotation ORDER BY stream LIMIT 1")
+        rotations = try connection.prepare("SELECT count(*) FROM rotation")
         streamByID = try connection.prepare("SELECT \(StreamState.columns) FROM stream WHERE id = ?1")
         garbage = try connection.prepare("SELECT key FROM garbage WHERE after <= ?1 LIMIT ?2")
         known = try connection.prepare(
@@ -37,6 +39,13 @@ final class SegmentRotator {
         guard try nextRotation.step() else { return nil }
         defer { nextRotation.reset() }
         return nextRotation.int(0)
+    }
+
+    /// How many streams are queued for rotation.
+    func queueLength() throws(StoreError) -> Int64 {
+        guard try rotations.step() else { return 0 }
+        defer { rotations.reset() }
+        return rotations.int(0)
     }
 
     /// Reads in one view of the log.

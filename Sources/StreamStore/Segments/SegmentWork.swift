@@ -20,6 +20,11 @@ struct SegmentWork {
     /// Takes failures that concern one stream or one file; the others go on.
     let report: (StoreError) -> Void
 
+    /// How many times as long as the rotation of a stream the rest behind it is. Streams that are written in turn are full
+    /// at the same moment, and one after the other they held up appends for half a second.
+    private static let restFactor: Int64 = 2
+    /// Waiting streams from which on there is no rest.
+    private static let backlog: Int64 = 512
     /// Files that are removed for each commit.
     private static let garbageStep = 32
     /// Milliseconds of rest behind each removed file: many at once make the file system's journal, and with it each
@@ -45,11 +50,14 @@ struct SegmentWork {
     /// Moves full and closed streams into segments, merges small segments, and gives up what need not be kept.
     func rotate() throws(StoreError) {
         let end = MonotonicInstant.now + SegmentWork.slice
+        let isBacklog = try rotator.queueLength() >= SegmentWork.backlog
         while !isStopping(), MonotonicInstant.now < end, let stream = try rotator.nextStream() {
+            let began = MonotonicInstant.now
             try rotate(stream)
             try committer.perform { (session) throws(StoreError) in try session.endRotation(of: stream) }
             try attempt { () throws(StoreError) in try merge(stream) }
             _ = try retain(stream)
+            if !isBacklog, pause(SegmentWork.restFactor * (MonotonicInstant.now - began)) { return }
         }
     }
 

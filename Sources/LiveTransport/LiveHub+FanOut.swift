@@ -30,6 +30,8 @@ struct FanOut {
     /// Since when it is waited for nginx.
     var waitingSince: NIODeadline?
     var isRunning = false
+    /// Readers that took longer than others.
+    private var slow: [EventSubscriber] = []
 
     /// Whether nginx has most of the window still before it.
     var isBehind: Bool {
@@ -41,6 +43,22 @@ struct FanOut {
         guard sent % FanOut.sampleDistance == 0, !subscriber.isSlow else { return }
         if sampled.count == FanOut.samples { sampled.removeFirst() }
         sampled.append(subscriber)
+    }
+
+    /// Doesn't ask any more those who have not taken what they were sent.
+    mutating func noteSlow() {
+        for subscriber in sampled where !subscriber.isSlow && subscriber.hasUnreadBytes {
+            subscriber.isSlow = true
+            slow.append(subscriber)
+        }
+    }
+
+    /// Asks those again who have taken it meanwhile.
+    mutating func forgiveSlow() {
+        slow.removeAll { subscriber in
+            subscriber.isSlow = subscriber.hasUnreadBytes
+            return !subscriber.isSlow
+        }
     }
 
     mutating func beginWindow() {
@@ -86,7 +104,7 @@ extension LiveHub {
         let now = NIODeadline.now()
         let since = fanOutState.waitingSince ?? now
         guard now - since < FanOut.patience else {
-            for subscriber in fanOutState.sampled where subscriber.hasUnreadBytes { subscriber.isSlow = true }
+            fanOutState.noteSlow()
             return false
         }
         fanOutState.waitingSince = since

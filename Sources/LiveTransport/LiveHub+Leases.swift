@@ -10,17 +10,6 @@ extension LiveHub {
         return min(time, .now() + .milliseconds(max(0, lease.expires - reads.now)))
     }
 
-    /// Ends a reader of events with its token; the tick, which ends all others, may be half a second late.
-    func limit(_ subscriber: EventSubscriber) {
-        guard subscriber.stream.lease != nil else { return }
-        // It may have been lost since the request was judged.
-        guard !isLost(subscriber.stream.lease) else { return end(subscriber) }
-        loop.assumeIsolated().scheduleTask(deadline: subscriber.endsAt) { [self, weak subscriber] in
-            guard let subscriber, subscriber.phase != .ended else { return }
-            end(subscriber)
-        }
-    }
-
     /// Whether the secret behind a lease was removed.
     func isLost(_ lease: AccessControl.Lease?) -> Bool { lease.map { !reads.access.holds($0) } ?? false }
 

@@ -17,10 +17,14 @@ extension LiveHub {
         leaving = Leaving(spread: spread, whenGone: whenGone)
         for wake in Array(wakeChannels.values) { wake.close(promise: nil) }
         let now = NIODeadline.now()
+        // In a second too many would come back at once.
+        timetable.grain = 1
         let subscribers = watches.values.flatMap { $0.subscribers }
         for (number, subscriber) in subscribers.enumerated() {
             subscriber.endsAt = min(
                 subscriber.endsAt, now + LiveHub.part(number + 1, of: subscribers.count, spread))
+            timetable.remove(subscriber)
+            schedule(subscriber, now)
         }
         let polls = watches.values.flatMap { $0.polls.values }
         for (number, waiter) in polls.enumerated() {

@@ -24,7 +24,13 @@ final class LiveHub: @unchecked Sendable {
     let telemetry: Telemetry
     let requestWatch: RequestWatch
     private(set) var watches: [Int64: Watch] = [:]
-    var ticks = 0
+    var tickTask: Scheduled<Void>?
+    /// When that comes.
+    var nextTick = NIODeadline.distantFuture
+    /// When readers of events are looked at.
+    var timetable: Timetable
+    /// When the lifetimes of streams are looked at next, in milliseconds since 1970.
+    var nextDeadline = Int64.max
     /// Of the registry, when leases were last looked at.
     var registryVersion: Int64 = 0
     private(set) var isDraining = false
@@ -43,9 +49,6 @@ final class LiveHub: @unchecked Sendable {
     /// How long a new process looks by itself: workers whose wake-ups went to the one before reach it within this time.
     private static let startingTime = TimeAmount.seconds(5)
 
-    /// Time between looks at lifetimes, keep-alives and stalled readers.
-    private static let tick = TimeAmount.milliseconds(100)
-
     init(
         loop: any EventLoop, reads: LiveReads, options: LiveOptions, pool: ReaderPool, reader: StoreReader,
         interest: LiveInterest, telemetry: Telemetry, watch: RequestWatch
@@ -58,11 +61,14 @@ final class LiveHub: @unchecked Sendable {
         self.options = options
         self.pool = pool
         self.reader = reader
+        timetable = LiveHub.timetable(for: options)
     }
 
     func start() {
-        loop.scheduleRepeatedTask(initialDelay: LiveHub.tick, delay: LiveHub.tick) { [self] _ in onTick() }
-        loop.execute { [self] in lookAround(until: .now() + LiveHub.startingTime) }
+        loop.execute { [self] in
+            tick(by: .now())
+            lookAround(until: .now() + LiveHub.startingTime)
+        }
     }
 
     /// Judges a request: at once if what it takes is in memory, else on the thread pool, since it may read from the disk.
@@ -118,13 +124,15 @@ final class LiveHub: @unchecked Sendable {
     func add(_ subscriber: EventSubscriber) {
         watch(subscriber.stream.state).add(subscriber)
         telemetry.adjust(.eventStreams, 1)
-        limit(subscriber)
-        if subscriber.phase != .ended { readOn(subscriber) }
+        schedule(subscriber, .now())
+        // Its right may have been lost since the request was judged.
+        if isLost(subscriber.stream.lease) { end(subscriber) } else { readOn(subscriber) }
     }
 
     /// The connection is closed.
     func remove(_ subscriber: EventSubscriber) {
         subscriber.phase = .ended
+        timetable.remove(subscriber)
         reads.touch(subscriber.stream.state)
         forget(subscriber.stream.state.id) {
             if $0.remove(subscriber) { telemetry.adjust(.eventStreams, -1) }
@@ -206,8 +214,8 @@ final class LiveHub: @unchecked Sendable {
         }
     }
 
-    func write(_ buffer: ByteBuffer, to subscriber: EventSubscriber) {
-        subscriber.lastWrite = .now()
+    func write(_ buffer: ByteBuffer, to subscriber: EventSubscriber, _ now: NIODeadline = .now()) {
+        subscriber.lastWrite = now
         telemetry.add(.readBytesLive, buffer.readableBytes)
         subscriber.send(buffer)
     }
@@ -264,6 +272,10 @@ final class LiveHub: @unchecked Sendable {
         if watches.isEmpty { interest.add(1) }
         let watch = Watch(state)
         watches[state.id] = watch
+        if state.deadline != nil {
+            nextDeadline = 0
+            tick(by: .now() + Timetable.step)
+        }
         telemetry.adjust(.watchedStreams, 1)
         return watch
     }

@@ -52,6 +52,9 @@ final class EventSubscriber {
     var isSlow = false
     /// Among the readers of its stream; -1: not there.
     var place = -1
+    /// When it is looked at next (`Timetable`), and which of those of that moment it is; -1: never.
+    var moment: Int32 = -1
+    var turn: Int32 = -1
 
     init(
         _ stream: EventStream, socket: DirectSocket, requestID: String?, now: NIODeadline, endsAt: NIODeadline

@@ -87,6 +87,57 @@ def test_keep_alive(fresh_stack) -> None:
     client.close()
 
 
+@pytest.mark.parametrize("interval", [1, 2.5])
+def test_keep_alive_of_many(fresh_stack, interval: float) -> None:
+    """Each of many readers that began at different moments gets its comments in time, counted from the last write to it."""
+    stack = fresh_stack(DS_SSE_KEEP_ALIVE=interval, DS_SSE_LIFETIME=60)
+    client = Client(stack)
+    client.create("quiet", "text/plain"), client.create("busy", "text/plain")
+    arrivals: list[list[float]] = []
+    lock = threading.Lock()
+
+    def read(name: str) -> None:
+        times = []
+        with EventSource(stack, name, "offset=now") as source:
+            source.control()
+            times.append(time.monotonic())
+            while len(times) < 4:
+                event = source.next()
+                assert event is not None
+                times.append(time.monotonic())
+        with lock:
+            arrivals.append(times)
+
+    readers = []
+    for number in range(40):
+        readers.append(threading.Thread(target=read, args=("quiet",)))
+        readers[-1].start()
+        time.sleep(interval / 40)
+    with EventSource(stack, "busy", "offset=now") as source:
+        source.control()
+        for _ in range(3):
+            # In the middle of the time to the next comment.
+            time.sleep(interval / 2)
+            client.append("busy", "text/plain", "x")
+            source.batch()
+            written = time.monotonic()
+        event = source.next()
+        assert event is not None and event.kind == "comment", event
+        check_gap(time.monotonic() - written, interval)
+    for reader in readers:
+        reader.join()
+    assert len(arrivals) == 40
+    for times in arrivals:
+        for before, after in zip(times, times[1:]):
+            check_gap(after - before, interval)
+    client.close()
+
+
+def check_gap(seconds: float, interval: float) -> None:
+    """A comment comes behind its time, and at most half a second (and what a busy machine adds) late."""
+    assert interval - 0.3 <= seconds <= interval + 1.5, seconds
+
+
 def resident(pid: int) -> int:
     """Resident bytes of a process."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():

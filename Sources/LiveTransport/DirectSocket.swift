@@ -37,7 +37,8 @@ final class DirectSocket {
     /// Keeps everything sent later behind a write through the channel.
     private func note(_ write: EventLoopFuture<Void>) {
         pendingWrites += 1
-        write.assumeIsolated().whenComplete { [weak self] _ in self?.pendingWrites -= 1 }
+        // A weak reference to it would make each of its references cost several times as much, for ever.
+        write.assumeIsolated().whenComplete { [self] _ in pendingWrites -= 1 }
     }
 
     /// Whether the peer has not taken yet what was sent.

@@ -140,8 +140,8 @@ def test_what_is_not_there(admin: Admin) -> None:
 
 def test_projects_that_merely_have_streams(admin: Admin) -> None:
     names = [project_name() for _ in range(3)]
-    # Names that lie between another's and its slash.
-    names += [names[0] + "-x", names[0] + ".x", names[0] + "0"]
+    # Names that lie between another's and its slash, and one behind it; none that another test may get.
+    names += [names[0] + "-x", names[0] + ".x", names[0] + "0-x"]
     for name in names:
         for path in ("a", "b"):
             assert admin.stream("PUT", f"{name}/stream/{path}", Content_Type="text/plain").status == 201

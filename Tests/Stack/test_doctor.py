@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from access import Project
+from access import Project, wait_known
 from commands import Started, run
 from front import Front, doctor, running
 from stack import Stack, free_port, remove_tree, temporary_root
@@ -44,13 +44,6 @@ def doctors_streams(stack: Stack) -> int:
     return ask_store(stack, "SELECT count(*) FROM stream WHERE instr(name, '__doctor-') > 0")[0]
 
 
-def known(stack: Stack, project: Project) -> None:
-    """Wait until the server knows a project."""
-    headers = [("Authorization", f"Bearer {project.token()}")]
-    with stack.connect() as connection:
-        wait_until(stack, lambda: connection.exchange("GET", project.url("none"), headers).status == 404, "the project is known")
-
-
 def test_open_server(fresh_stack) -> None:
     """No findings, from outside and inside; only what does not apply is left out; nothing stays behind."""
     stack: Stack = fresh_stack(**SHORT)
@@ -66,7 +59,7 @@ def test_open_server(fresh_stack) -> None:
 def test_tokens(well: Stack) -> None:
     """With a token that may write everything is asked, behind a proxy too."""
     project = Project(well)
-    known(well, project)
+    wait_known(well, project)
     with running(Front(), well.port) as port:
         seen = doctor("--url", f"http://127.0.0.1:{port}", "--token", project.token("write"), *BODY)
     # The proxy is not to be named in Location.
@@ -77,7 +70,7 @@ def test_tokens(well: Stack) -> None:
 
 def test_token_for_some_paths(well: Stack) -> None:
     project = Project(well)
-    known(well, project)
+    wait_known(well, project)
     token = project.token("write", stream_id="orders/*")
     seen = doctor("--url", url(well), "--quick", *BODY, DS_TOKEN=token)
     seen.check({})
@@ -87,7 +80,7 @@ def test_token_for_some_paths(well: Stack) -> None:
 def test_read_token(well: Stack) -> None:
     """It changes nothing, and says what it could not ask; a stream that is there serves for reads."""
     project = Project(well)
-    known(well, project)
+    wait_known(well, project)
     reader = project.token("read")
     seen = doctor("--url", url(well), "--token", reader, "--quick")
     seen.check({})

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from access import Project
+from access import Project, wait_known
 from front import Front, doctor, running
 from stack import Stack, remove_tree, temporary_root
-from store import wait_until
 
 SHORT = {"DS_LONG_POLL_TIMEOUT": 1, "DS_SSE_KEEP_ALIVE": 1, "DS_SSE_LIFETIME": 8, "DS_MAX_BODY_BYTES": 2 << 20}
 BODY = ("--max-body", "2MiB")
@@ -195,9 +194,7 @@ def tokens() -> Iterator[tuple[Stack, Project]]:
     stack = Stack(root / "data", **SHORT, DS_AUTH="project-jwt")
     try:
         project = Project(stack.start())
-        headers = [("Authorization", f"Bearer {project.token()}")]
-        with stack.connect() as connection:
-            wait_until(stack, lambda: connection.exchange("GET", project.url("none"), headers).status == 404, "the project is known")
+        wait_known(stack, project)
         yield stack, project
     finally:
         stack.stop(expect_clean=False)

@@ -90,7 +90,7 @@ public final class Chores: Sendable {
         let checkpointer = try Checkpointer(files, committer.space, checkpointed)
         let keeper = try SegmentKeeper(files, committer, limits, retention, clock: clock, report: report)
         defer { keeper.stop() }
-        var nextSweep = clock()
+        var sweeps = SweepSchedule(interval: Int64(sweepInterval * 1_000), now: clock())
         var goesOn = false
         var pace = VacuumPace()
         /// What one kind of work can't do, for lack of space perhaps, must not keep the others from making some.
@@ -102,10 +102,10 @@ public final class Chores: Sendable {
             attempt { () throws(StoreError) in try extendIndex(committer, limits) }
             attempt { () throws(StoreError) in try checkpointer.run() }
             let now = clock()
-            if now >= nextSweep {
+            if sweeps.isDue(now) {
                 attempt { () throws(StoreError) in
                     goesOn = try sweep(committer, now)
-                    if !goesOn { nextSweep = now + Int64(sweepInterval * 1_000) }
+                    if !goesOn { sweeps.end() }
                 }
             }
             attempt { () throws(StoreError) in
@@ -200,6 +200,34 @@ public final class Chores: Sendable {
             if pause(Chores.restFactor * (MonotonicInstant.now - began)) { return false }
         } while MonotonicInstant.now < end
         return true
+    }
+}
+
+/// When expired streams are looked for: however many slices a search takes, the next is due one interval behind its
+/// beginning.
+struct SweepSchedule {
+    private let interval: Int64
+    private var next: Int64
+    private var began: Int64?
+
+    /// - Parameters:
+    ///   - interval: milliseconds from the beginning of a search to the next.
+    ///   - now: milliseconds since 1970, when the first is due.
+    init(interval: Int64, now: Int64) {
+        self.interval = interval
+        next = now
+    }
+
+    /// Whether there is to be a search now, or one goes on.
+    mutating func isDue(_ now: Int64) -> Bool {
+        if began == nil, now >= next { began = now }
+        return began != nil
+    }
+
+    /// A search has found nothing more.
+    mutating func end() {
+        next = (began ?? next) + interval
+        began = nil
     }
 }
 

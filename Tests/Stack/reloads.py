@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from pathlib import Path
 
 from commands import Outcome, run
@@ -37,6 +39,15 @@ def settled_workers(stack: Stack, workers: int = 1) -> list[int]:
     """Once only the newest workers are left: which."""
     wait_until(stack, lambda: len(processes(stack)["worker"]) == workers, "only new workers")
     return processes(stack)["worker"]
+
+
+def killed(pid: int) -> bool:
+    """Ends a process at once; false when it has ended before."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def descriptors(pid: int) -> int:

@@ -11,7 +11,7 @@ import pytest
 from client import Client, expect
 from commands import Started
 from reload_load import Load
-from reloads import Programs, processes, refused, reload, settled, settled_workers
+from reloads import Programs, killed, processes, refused, reload, settled, settled_workers
 from stack import REPOSITORY, Stack, remove_tree, temporary_root
 from store import wait_until
 
@@ -140,9 +140,9 @@ def test_kills_in_the_middle(fresh_stack) -> None:
             with Started("reload", "--data-dir", stack.data_dir) as started:
                 before = processes(stack)
                 kind = ("worker", "live")[round % 2]
-                # The newest, or the oldest.
+                # The newest, or the oldest, which may end by itself at any moment.
                 wait_until(stack, lambda: len(processes(stack)[kind]) > len(before[kind]) or started.process.poll() is not None, "new ones")
-                os.kill(processes(stack)[kind][-1 if round < 2 else 0], signal.SIGKILL)
+                wait_until(stack, lambda: killed(processes(stack)[kind][-1 if round < 2 else 0]), "one is killed")
                 assert started.finish().status in (0, 1)
             load.pass_requests(5)
         stack.wait_ready()

@@ -86,6 +86,36 @@ import Testing
         #expect(reports.received.isEmpty)
     }
 
+    @Test func sweepIsDueAnIntervalBehindTheBeginningOfTheLast() throws {
+        let store = try TestStore()
+        let clock = TestClock()
+        // More than fit in one slice of the chores.
+        let names = (0..<400).map { "s\($0)" }
+        for name in names { try store.create(.make(name, lifetime: .window(seconds: 1))) }
+        clock.advance(by: 1_000)
+        let removed = store.commits.count + 1
+        let chores = try Chores(
+            store.files, committer: store.committer, sweepInterval: 3_700, clock: { clock.now },
+            report: { _ in })
+        #expect(store.waitForCommits(removed))
+        // An hour goes by while the first sweep does.
+        clock.advance(by: 3_600_000)
+        let reader = try store.reader()
+        while true {
+            let count = store.commits.count
+            guard try names.contains(where: { try reader.piece($0, now: TestClock.start) != nil }) else {
+                break
+            }
+            try #require(store.waitForCommits(count + 1))
+        }
+        try store.create(.make("late", lifetime: .window(seconds: 1), now: clock.now))
+        let swept = store.commits.count + 1
+        clock.advance(by: 200_000)
+        #expect(store.waitForCommits(swept))
+        #expect(try reader.piece("late", now: TestClock.start) == nil)
+        chores.stop()
+    }
+
     @Test func oneDoesTheChores() throws {
         let store = try TestStore()
         let clock = TestClock()

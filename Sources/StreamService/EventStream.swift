@@ -78,6 +78,16 @@ public struct EventStream: Sendable {
             bytes: bytes, isLast: closed, reachesTail: piece.reachesTail, end: end, cursor: key.cursor)
     }
 
+    /// Whether a piece that ends before the tail holds nothing but what waits for its other part: the beginning of a
+    /// character, or of a line break of two bytes.
+    static func completesNothing(_ piece: StreamPiece) -> Bool {
+        let content = piece.content[...]
+        guard content.count <= 3, !piece.reachesTail, !piece.isEmpty,
+            EventEncoding(mediaType: piece.state.mediaType) == .text
+        else { return false }
+        return content == [0x0D] || UTF8Text.incompleteTail(of: content) == content.count
+    }
+
     /// Notes that events were sent.
     public mutating func advance(over events: Events) {
         position = events.end

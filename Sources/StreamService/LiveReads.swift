@@ -145,12 +145,20 @@ public struct LiveReads: Sendable {
         at id: Int64, from position: Int64, for mode: ReadMode, reader: StoreReader
     ) -> Result<StreamPiece, ServiceError> {
         let limit = mode == .serverSentEvents ? LiveReads.eventLimit : service.options.readChunk
-        do throws(ServiceError) {
+        func read(from position: Int64) throws(ServiceError) -> StreamPiece {
             let piece = try service.reading { () throws(StoreError) in
                 try reader.read(id: id, now: now, from: position, limit: limit)
             }
             guard position >= piece.state.earliest else {
                 throw ServiceError.offsetCut(piece.state.offset(piece.state.earliest))
+            }
+            return piece
+        }
+        do throws(ServiceError) {
+            var piece = try read(from: position)
+            if mode == .serverSentEvents, EventStream.completesNothing(piece) {
+                // What completes it fits into no piece with it.
+                piece.join(try read(from: piece.end))
             }
             return .success(piece)
         } catch {

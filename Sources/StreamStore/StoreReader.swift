@@ -24,6 +24,12 @@ public struct StreamPiece: Sendable {
     public var reachesClosedTail: Bool { state.closed && reachesTail }
     /// Whether there are no units in it.
     public var isEmpty: Bool { end <= start }
+
+    /// Adds the piece of a byte stream that begins where this one ends.
+    public mutating func join(_ next: StreamPiece) {
+        content += next.content
+        (state, end, tail) = (next.state, next.end, next.tail)
+    }
 }
 
 /// Reads streams; used by one thread at a time, as many as there are threads.

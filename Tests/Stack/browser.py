@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -140,7 +141,8 @@ class Browser:
         os.close(self._in)
         left = wait_gone(seen, 10)
         for pid in {pid for pid, _ in left}:
-            os.kill(pid, 9)
+            with suppress(ProcessLookupError):
+                os.kill(pid, 9)
         shutil.rmtree(self.profile, ignore_errors=True)
         return left
 

@@ -9,9 +9,10 @@ import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
-from stack import BINARY, DEFAULTS, STOP_TIMEOUT, _die_with_parent, alive, descendants, identity, wait_gone
+from stack import BINARY, DEFAULTS, STOP_TIMEOUT, _die_with_parent, descendants, identity, wait_gone
 
 PATIENCE = 20.0
 # Sets LISTEN_PID, which only the process itself knows, and becomes the program.
@@ -151,7 +152,7 @@ class Part:
         self.process = None
         left = wait_gone(list(self.seen), 5.0)
         for who in left:
-            if alive(who):
+            with suppress(ProcessLookupError):
                 os.kill(who[0], signal.SIGKILL)
         assert not expect_clean or (status == 0 and not left), (status, left, self.text())
 

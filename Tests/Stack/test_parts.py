@@ -154,11 +154,18 @@ def test_no_restore_beside_a_part(root: Path, make_part, place, name: str) -> No
         run("backup", root / "backup", DS_DATA_DIR=root / "source").expect(0)
     finally:
         source.close()
-    make_part(name).start()
-    for found in (root / "data").iterdir():
-        if found.name not in ("lock", "lost+found"):
-            shutil.rmtree(found) if found.is_dir() else found.unlink()
-    outcome = run("restore", root / "backup", DS_DATA_DIR=root / "data")
+    pids = make_part(name).start().remember()
+    for pid in pids:
+        # Or it would write into the directory again.
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        for found in (root / "data").iterdir():
+            if found.name not in ("lock", "lost+found"):
+                shutil.rmtree(found) if found.is_dir() else found.unlink()
+        outcome = run("restore", root / "backup", DS_DATA_DIR=root / "data")
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
     assert outcome.status == 75 and "in use" in outcome.refusal
 
 

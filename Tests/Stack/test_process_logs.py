@@ -106,7 +106,8 @@ def test_slow_write(fresh_stack) -> None:
     with stalled(stack):
         http.connection.send(build_request(
             "POST", "/v1/stream/a?rk=QUERYSECRET", [("Content-Type", "text/plain"), ("X-Request-Id", "slow-1")], b"CONTENTSECRET"))  # fmt: skip
-        time.sleep(0.2)
+        # Of which a busy machine may take a part before the worker has it.
+        time.sleep(1)
     assert http.connection.read_response("POST").status == 204
     line = wait_for(stack, "^slow request$")
     assert (line["request_id"], line["operation"], line["status"], line["path"]) == ("slow-1", "append", 204, "/v1/stream/a"), line
@@ -126,7 +127,8 @@ def test_stalled_disk_does_not_fill_the_log(fresh_stack) -> None:
     with stalled(stack):
         for client in clients:
             client.connection.send(build_request("POST", "/v1/stream/a", [("Content-Type", "text/plain")], b"x"))
-        time.sleep(0.3)
+        # Of which a busy machine may take a part before the worker has them.
+        time.sleep(1)
     for client in clients:
         assert client.connection.read_response("POST").status == 204
     wait_for(stack, "^slow request$")

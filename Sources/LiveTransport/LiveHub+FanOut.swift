@@ -70,8 +70,12 @@ struct FanOut {
 
 extension LiveHub {
     /// Sees to it that all readers of a stream get what is new.
-    func fanOut(_ watch: Watch) {
+    ///
+    /// - Parameter appended: all that it is, as far as the wake-up knows; nil: the store tells.
+    func fanOut(_ watch: Watch, _ appended: Appended?) {
         guard !watch.subscribers.isEmpty else { return }
+        // Readers that still wait for an earlier change get all in one event.
+        watch.appended = watch.remaining == 0 ? appended : nil
         watch.remaining = watch.subscribers.count
         if !watch.isQueued {
             watch.isQueued = true
@@ -94,6 +98,7 @@ extension LiveHub {
             let watch = fanOutState.queue.removeFirst()
             serve(watch)
             watch.isQueued = watch.remaining > 0
+            if !watch.isQueued { watch.appended = nil }
             if watch.isQueued { fanOutState.queue.append(watch) }
         }
     }
@@ -115,6 +120,7 @@ extension LiveHub {
     /// Looks at the readers of a stream whose turn it is, until the window is full.
     private func serve(_ watch: Watch) {
         var last: (key: EventStream.Key, found: Found)?
+        // All others; mostly there is none.
         var known: [EventStream.Key: Found] = [:]
         let now = reads.now
         while watch.remaining > 0, fanOutState.sent < FanOut.window {
@@ -127,8 +133,8 @@ extension LiveHub {
             if let last, last.key == key {
                 found = last.found
             } else {
-                found = known[key] ?? look(for: subscriber, at: key)
-                known[key] = found
+                found = known[key] ?? look(for: subscriber, of: watch, at: key)
+                if let last { known[last.key] = last.found }
                 last = (key, found)
             }
             switch found {
@@ -156,16 +162,24 @@ extension LiveHub {
         return subscriber.stream.key(at: now)
     }
 
-    private func look(for subscriber: EventSubscriber, at key: EventStream.Key) -> Found {
-        let piece = reads.look(
-            at: subscriber.stream.state.id, from: subscriber.stream.position, for: .serverSentEvents,
-            reader: reader)
-        switch piece {
-        case .failure: return .gone
-        case .success(let piece):
-            let events = subscriber.stream.events(for: piece, at: key, always: false)
-            return events.map { .events($0, ByteBuffer(bytes: $0.bytes)) } ?? .nothing
+    private func look(for subscriber: EventSubscriber, of watch: Watch, at key: EventStream.Key) -> Found {
+        let position = subscriber.stream.position
+        if let appended = watch.appended,
+            let piece = reads.piece(appended, of: watch.state, from: position)
+        {
+            return found(piece, for: subscriber, at: key)
         }
+        switch reads.look(at: watch.state.id, from: position, for: .serverSentEvents, reader: reader) {
+        case .failure: return .gone
+        case .success(let piece): return found(piece, for: subscriber, at: key)
+        }
+    }
+
+    private func found(_ piece: StreamPiece, for subscriber: EventSubscriber, at key: EventStream.Key)
+        -> Found
+    {
+        let events = subscriber.stream.events(for: piece, at: key, always: false)
+        return events.map { .events($0, ByteBuffer(bytes: $0.bytes)) } ?? .nothing
     }
 
     /// What a change means for all idle readers at one position.

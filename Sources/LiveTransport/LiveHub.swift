@@ -230,12 +230,15 @@ final class LiveHub: @unchecked Sendable {
 
     // MARK: Changes
 
-    /// Looks again at a stream that has changed.
-    func changed(_ id: Int64) {
-        guard let watch = watches[id] else { return }
-        serve(watch.polls.values)
-        fanOut(watch)
+    /// Tells those who wait for a stream that it has changed.
+    func changed(_ change: StreamChange) {
+        guard let watch = watches[change.id] else { return }
+        if !watch.polls.isEmpty { serve(watch.polls.values) }
+        fanOut(watch, change.appended)
     }
+
+    /// Looks again at a stream.
+    func changed(_ id: Int64) { changed(StreamChange(id: id)) }
 
     /// Looks again at every stream that somebody waits for: changes may have been missed.
     func changedAll() {

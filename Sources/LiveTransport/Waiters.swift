@@ -84,6 +84,8 @@ final class Watch {
     var remaining = 0
     /// Whether it is in the queue of the fan-out.
     var isQueued = false
+    /// The last change, if a wake-up has told all of it, as long as readers are still to get it.
+    var appended: Appended?
 
     init(_ state: StreamState) { self.state = state }
 

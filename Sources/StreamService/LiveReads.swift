@@ -167,6 +167,15 @@ public struct LiveReads: Sendable {
         }
     }
 
+    /// What a look from a position would find behind an append that a wake-up has told of.
+    ///
+    /// - Returns: nil where only the store can tell: somebody there lacks more than this append, or has it already, or
+    ///   the stream may have come to its end.
+    public func piece(_ appended: Appended, of state: StreamState, from position: Int64) -> StreamPiece? {
+        guard appended.start == position, !state.isExpired(at: now) else { return nil }
+        return StreamPiece(appended, of: state)
+    }
+
     /// What a waiting long-poll gets for what was seen; nil while there is nothing to say.
     public func answer(_ poll: LongPoll, _ seen: Result<StreamPiece, ServiceError>) -> ServiceResponse? {
         var response: ServiceResponse?

@@ -260,6 +260,7 @@ public final class GroupCommitter: Sendable {
             throw error
         }
         if !session.changed.isEmpty { hooks.committed(session.changed) }
+        session.forgetChanges()
         hooks.grouped(
             GroupReport(
                 requests: group.count, waited: began - (group.first?.times.queued ?? began),

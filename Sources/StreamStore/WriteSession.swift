@@ -54,6 +54,9 @@ public final class WriteSession {
         notes.end()
     }
 
+    /// Lets go of what was appended, so that whoever submitted it frees its memory.
+    func forgetChanges() { changed.removeAll(keepingCapacity: true) }
+
     func rollback() {
         connection.rollback()
         heads.removeAll()
@@ -197,7 +200,7 @@ public final class WriteSession {
             units = Int64(messages.count)
             if messages.count > 1 { boundaries = encodeBoundaries(messages.ends) }
         }
-        noteChange(head)
+        noteAppend(of: payload, units: units, head)
         guard units > 0 else { return }
         let insert = statements.insertRecord
         insert.bind(1, head.state.id)
@@ -302,18 +305,24 @@ public final class WriteSession {
         try statements.countForks.run()
     }
 
+    /// A change that is more than one append.
     private func noteChange(_ head: StreamHead) {
-        if changed.last?.id != head.state.id { changed.append(StreamChange(id: head.state.id)) }
+        if changed.last?.id == head.state.id {
+            changed[changed.count - 1].appended = nil
+        } else {
+            changed.append(StreamChange(id: head.state.id))
+        }
     }
-}
 
-/// A stream that a commit has changed: it has new content, or is closed, or gone.
-public struct StreamChange: Equatable, Sendable {
-    /// The stream's id.
-    public let id: Int64
-
-    /// Names a stream.
-    public init(id: Int64) { self.id = id }
+    private func noteAppend(of payload: [UInt8], units: Int64, _ head: StreamHead) {
+        guard units > 0, payload.count <= Appended.limit, changed.last?.id != head.state.id else {
+            return noteChange(head)
+        }
+        changed.append(
+            StreamChange(
+                id: head.state.id,
+                appended: Appended(start: head.tail, end: head.tail + units, payload: payload)))
+    }
 }
 
 extension AppendVerdict {

@@ -5,7 +5,8 @@ import StreamStore
 /// Tells the live process which streams a commit has changed, without ever making a commit wait.
 ///
 /// What the socket doesn't take at once is kept, each stream once, and sent later; while the live
-/// process is away it is kept too. A wake-up says only "look again": the live process reads the log.
+/// process is away it is kept too. A wake-up says "look again"; what goes out at once also says what was
+/// appended, if that is little, so that the live process need not look.
 public final class WakeSender: Sendable {
     private struct State {
         var descriptor: Int32 = -1
@@ -13,8 +14,10 @@ public final class WakeSender: Sendable {
         /// When the oldest of them was committed.
         var pendingSince: Int64?
         /// The streams of the message that is on its way, and the bytes of it that are not sent yet.
-        var sending: Set<Int64> = []
+        var sending: [Int64] = []
         var unsent: [UInt8] = []
+        /// Whether the other side has said that it understands appends.
+        var tellsAppends = false
         var stopping = false
     }
 
@@ -26,6 +29,9 @@ public final class WakeSender: Sendable {
     private static let retryInterval: Int64 = 20
     /// Milliseconds between looks whether the other side has gone while nothing is sent.
     private static let watchInterval: Int64 = 250
+
+    /// Bytes of the buffer for messages that it keeps.
+    private static let keptCapacity = 4 * WakeMessage.byteLimit
 
     private static var now: Int64 {
         var time = timespec()
@@ -46,8 +52,16 @@ public final class WakeSender: Sendable {
     /// Queues wake-ups and sends what the socket takes.
     public func notify(_ changes: [StreamChange]) {
         state.update { state in
-            for change in changes { state.pending.insert(change.id) }
-            if state.pendingSince == nil { state.pendingSince = WakeSender.now }
+            if state.descriptor >= 0, state.pending.isEmpty, state.unsent.isEmpty {
+                if !state.tellsAppends { listen(&state) }
+                state.sending.removeAll(keepingCapacity: true)
+                for change in changes { state.sending.append(change.id) }
+                WakeMessage.write(committed: WakeSender.now, to: &state.unsent)
+                WakeMessage.write(changes, appends: state.tellsAppends, to: &state.unsent)
+            } else {
+                for change in changes { state.pending.insert(change.id) }
+                if state.pendingSince == nil { state.pendingSince = WakeSender.now }
+            }
             flush(&state)
             return (!state.pending.isEmpty || !state.unsent.isEmpty, ())
         }
@@ -65,7 +79,7 @@ public final class WakeSender: Sendable {
         }
         thread?.join()
         state.update { state in
-            if hasHungUp(state) { reconnectLater(&state) }
+            if listen(&state) { reconnectLater(&state) }
             if !state.pending.isEmpty || !state.unsent.isEmpty { flush(&state) }
             disconnect(&state)
             return (false, ())
@@ -82,7 +96,7 @@ public final class WakeSender: Sendable {
             if stopping == nil {
                 // A successor must know of this process before its next commit, or it might miss that one.
                 let isGone = state.update { state in
-                    let isGone = hasHungUp(state)
+                    let isGone = listen(&state)
                     if isGone { reconnectLater(&state) }
                     return (false, isGone)
                 }
@@ -109,25 +123,44 @@ public final class WakeSender: Sendable {
                 if errno != EAGAIN { reconnectLater(&state) }
                 return
             }
-            state.unsent.removeFirst(sent)
+            if sent == state.unsent.count {
+                state.unsent.removeAll(keepingCapacity: state.unsent.capacity <= WakeSender.keptCapacity)
+            } else {
+                state.unsent.removeFirst(sent)
+            }
             if state.unsent.isEmpty { nextMessage(&state) }
         }
     }
 
     private func nextMessage(_ state: inout State) {
-        state.sending = state.pending
-        state.unsent =
-            state.sending.isEmpty ? [] : WakeMessage.encode(state.sending, since: state.pendingSince)
+        state.sending.removeAll(keepingCapacity: true)
+        guard !state.pending.isEmpty else { return }
+        state.sending.append(contentsOf: state.pending)
+        if let since = state.pendingSince { WakeMessage.write(committed: since, to: &state.unsent) }
+        if state.pending.contains(WakeMessage.greeting) {
+            WakeMessage.write(WakeMessage.offer, to: &state.unsent)
+        }
+        for id in state.sending { WakeMessage.write(id, to: &state.unsent) }
         state.pendingSince = nil
         state.pending.removeAll(keepingCapacity: true)
     }
 
-    private func hasHungUp(_ state: State) -> Bool {
+    /// Takes the other side's answer to the offer, if it is there.
+    ///
+    /// - Returns: whether it has ended instead.
+    @discardableResult
+    private func listen(_ state: inout State) -> Bool {
         guard state.descriptor >= 0 else { return false }
-        // The other side says nothing: what can be read is its end.
         var byte: UInt8 = 0
-        let got = recv(state.descriptor, &byte, 1, Int32(MSG_PEEK) | Int32(MSG_DONTWAIT))
-        return got == 0 || got < 0 && errno != EAGAIN && errno != EINTR
+        while true {
+            let got = recv(state.descriptor, &byte, 1, Int32(MSG_DONTWAIT))
+            if got == 0 { return true }
+            if got < 0 {
+                if errno == EINTR { continue }
+                return errno != EAGAIN
+            }
+            if byte == WakeMessage.acceptance { state.tellsAppends = true }
+        }
     }
 
     private func connect(_ state: inout State) -> Bool {
@@ -148,6 +181,7 @@ public final class WakeSender: Sendable {
     private func disconnect(_ state: inout State) {
         if state.descriptor >= 0 { close(state.descriptor) }
         state.descriptor = -1
+        state.tellsAppends = false
         state.unsent.removeAll()
     }
 }

@@ -184,6 +184,48 @@ import Testing
 
     private static let cursor = #""streamCursor":"2196720""#
 
+    /// What a wake-up tells of an append gives the events that a look gives.
+    @Test(arguments: [
+        ("text/plain", "some\n text"), ("text/plain", "half of \u{E9}"), ("application/json", "[1, [2], {}]"),
+        ("application/octet-stream", "\u{0}\u{1}"), ("text/plain", "\r"),
+    ])
+    func anAppendThatWasTold(type: String, body: String) throws {
+        let server = try Server()
+        let body = Array(body.utf8.dropLast(body.hasSuffix("\u{E9}") ? 1 : 0))
+        try server.put("s", "", ["Content-Type": type])
+        let (_, stream) = try open(server, "now")
+        var request = try Server.request(.post, "s", ["Content-Type": type])
+        request.body = body
+        #expect(try server.send(request).status == 204)
+        let appended = try #require(server.store.commits.last?.first?.appended)
+        let told = try #require(server.live.piece(appended, of: stream.state, from: 0))
+        let seen = try server.live.look(
+            at: stream.state.id, from: 0, for: .serverSentEvents, reader: server.reader
+        ).get()
+        #expect(
+            told.content == seen.content && told.start == 0 && told.end == seen.end && told.tail == seen.tail)
+        let key = stream.key(at: server.clock.now)
+        let events = stream.events(for: told, at: key, always: false)
+        #expect(events?.bytes == stream.events(for: seen, at: key, always: false)?.bytes)
+        #expect(events?.reachesTail ?? true)
+    }
+
+    /// Everybody else has to look.
+    @Test func whomAnAppendThatWasToldIsNotFor() throws {
+        let server = try Server()
+        try server.put("s", "abc", ["Stream-Expires-At": "2026-03-01T12:00:17Z"])
+        let (_, stream) = try open(server, "now")
+        let appended = Appended(start: 3, end: 5, payload: Array("de".utf8))
+        #expect(server.live.piece(appended, of: stream.state, from: 3) != nil)
+        for position: Int64 in [0, 2, 4, 5, 6] {
+            #expect(server.live.piece(appended, of: stream.state, from: position) == nil)
+        }
+        server.clock.advance(by: 9_999)
+        #expect(server.live.piece(appended, of: stream.state, from: 3) != nil)
+        server.clock.advance(by: 1)
+        #expect(server.live.piece(appended, of: stream.state, from: 3) == nil, "it has ended")
+    }
+
     @Test func backlogThenLiveThenClosure() throws {
         let server = try Server()
         try server.put("s", "one\r\n")

@@ -45,6 +45,46 @@ final class Gate: Sendable {
         #expect(tails == expected)
     }
 
+    /// A commit says what it has appended where that is all that it has done with a stream, and little.
+    @Test func appendsAreTold() throws {
+        let store = try TestStore()
+        for name in ["a", "b"] { try store.create(.make(name)) }
+        try store.create(.make("j", type: "application/json"))
+        func append(_ request: AppendRequest) throws -> Appended? {
+            try store.append(request)
+            let changes = try #require(store.commits.last)
+            #expect(changes.count == 1)
+            return changes.first?.appended
+        }
+        #expect(try append(.make("a", "abc")) == Appended(start: 0, end: 3, payload: Array("abc".utf8)))
+        #expect(try append(.make("a", "de")) == Appended(start: 3, end: 5, payload: Array("de".utf8)))
+        let json = try append(.make("j", "[1, {\"a\":2}]", type: "application/json"))
+        #expect(json?.start == 0 && json?.end == 2 && json.map { text($0.payload) } == "1,{\"a\":2}")
+        let large = String(repeating: "x", count: Appended.limit)
+        #expect(try append(.make("a", large))?.payload.count == Appended.limit)
+        #expect(try append(.make("a", large + "x")) == nil)
+        #expect(try append(.make("a", "last", closes: true)) == nil)
+        #expect(try append(.make("b", closes: true)) == nil)
+    }
+
+    @Test func severalAppendsToAStreamAreLookedFor() throws {
+        let store = try TestStore()
+        for name in ["a", "b"] { try store.create(.make(name)) }
+        let gate = Gate(store.committer)
+        let done = Mailbox<Bool>()
+        for name in ["a", "a", "b"] {
+            store.committer.append(.make(name, "xy"), completeOn: nil) {
+                done.deliver((try? $0.get()) != nil)
+            }
+        }
+        gate.open()
+        #expect(done.collect(3) == [true, true, true])
+        #expect(
+            store.commits.last?.map(\.appended) == [
+                nil, Appended(start: 0, end: 2, payload: Array("xy".utf8)),
+            ])
+    }
+
     @Test func nothingOfAGroupIsVisibleBeforeItsCommit() throws {
         let store = try TestStore()
         try store.create(.make("s"))

@@ -44,6 +44,9 @@ private final class Connection {
 
     deinit { close(descriptor) }
 
+    /// Sends one byte.
+    func say(_ byte: UInt8) { withUnsafeBytes(of: byte) { _ = write(descriptor, $0.baseAddress, 1) } }
+
     /// Reads until all `ids` were seen; gives every id in the order of arrival. Nil when the other side ends first.
     func receive(_ ids: Set<Int64>) -> [Int64]? {
         var received: [Int64] = []
@@ -66,24 +69,11 @@ private final class Connection {
 }
 
 @Suite struct WakeChannelTests {
-    @Test func messagesAreLittleEndian() {
-        #expect(WakeMessage.encode([]) == [])
-        #expect(
-            WakeMessage.encode([1, 0x0102_0304_0506_0708]) == [
-                1, 0, 0, 0, 0, 0, 0, 0, 8, 7, 6, 5, 4, 3, 2, 1,
-            ])
-        #expect(WakeMessage.encode([.max]).last == 0x7F)
-        #expect(
-            WakeMessage.encode([1], since: 2) == [254] + Array(repeating: 255, count: 7) + [
-                1, 0, 0, 0, 0, 0, 0, 0,
-            ])
-        #expect(WakeMessage.time(-2) == 2)
-        #expect(WakeMessage.time(WakeMessage.greeting) == nil)
-    }
-
     private static func changes(_ ids: some Sequence<Int64>) -> [StreamChange] {
         ids.map { StreamChange(id: $0) }
     }
+
+    private static let greeting = [WakeMessage.offer, WakeMessage.greeting]
 
     @Test func aListenerHearsEachStream() throws {
         let folder = try TemporaryFolder()
@@ -91,8 +81,8 @@ private final class Connection {
         let sender = WakeSender(path: folder.path + "/wake")
         sender.notify(Self.changes([7, 8]))
         let connection = try listener.accept()
-        // In any order, behind the greeting and the time.
-        #expect((connection.receive([7, 8]) ?? []).filter { $0 > 0 }.sorted() == [7, 8])
+        // In any order, behind the time and the offer.
+        #expect((connection.receive([7, 8]) ?? []).filter { $0 > 0 }.sorted() == [7, 8, WakeMessage.offer])
         sender.notify(Self.changes([9]))
         #expect(connection.receive([9])?.last == 9)
         sender.stop()
@@ -106,8 +96,8 @@ private final class Connection {
         let listener = try Listener(folder.path + "/wake")
         let connection = try listener.accept()
         let received = try #require(connection.receive([WakeMessage.greeting, 1, 2, 3]))
-        #expect(received.filter { $0 >= 0 }.sorted() == [WakeMessage.greeting, 1, 2, 3])
-        #expect(received.compactMap { WakeMessage.time($0) }.count == 1, "one time for all")
+        #expect(received.filter { $0 >= 0 }.sorted() == [WakeMessage.greeting, 1, 2, 3, WakeMessage.offer])
+        #expect(received.filter { $0 < 0 }.count == 1, "one time for all")
         sender.stop()
         #expect(connection.receive([1]) == nil, "nothing else was sent")
     }
@@ -135,6 +125,65 @@ private final class Connection {
             #expect(connection?.receive([generation * 100]) != nil)
             connection = nil
         }
+        sender.stop()
+    }
+
+    private static let append = StreamChange(id: 7, appended: Appended(start: 3, end: 5, payload: [8, 9]))
+
+    /// Sends an append again and again until it comes in the expected form, behind whatever else.
+    private func untilTold(_ sender: WakeSender, _ connection: Connection, _ expected: [Int64]) -> Bool {
+        for _ in 0..<500 {
+            sender.notify([Self.append, StreamChange(id: 20)])
+            guard let received = connection.receive([20]) else { return false }
+            if received.drop(while: { $0 < 0 && $0 > Int64.min / 2 }) == expected[...] { return true }
+            usleep(1_000)
+        }
+        return false
+    }
+
+    /// As if two bytes were a number of their own, to whoever reads numbers.
+    private static let told: [Int64] = [.min + 2, 7, 3, 5, 9 << 8 | 8, 20]
+
+    @Test func whatWasAppendedIsToldToWhoUnderstandsIt() throws {
+        let folder = try TemporaryFolder()
+        let path = folder.path + "/wake"
+        let sender = WakeSender(path: path)
+        var listener: Listener? = try Listener(path)
+        var connection: Connection? = try listener?.accept()
+        #expect(connection?.receive([WakeMessage.greeting]) == Self.greeting)
+        for _ in 0..<3 {
+            sender.notify([Self.append, StreamChange(id: 20)])
+            #expect(connection?.receive([20])?.filter { $0 > 0 } == [7, 20], "nobody has asked for it")
+        }
+        connection?.say(WakeMessage.acceptance + 1)
+        sender.notify([Self.append, StreamChange(id: 20)])
+        #expect(connection?.receive([20])?.filter { $0 > 0 } == [7, 20], "that was no acceptance")
+        connection?.say(WakeMessage.acceptance)
+        #expect(untilTold(sender, try #require(connection), Self.told))
+        // An older one in its place understands ids only.
+        (listener, connection) = (nil, nil)
+        listener = try Listener(path)
+        connection = try listener?.accept()
+        #expect(connection?.receive([WakeMessage.greeting]) != nil)
+        #expect(untilTold(sender, try #require(connection), [7, 20]))
+        sender.stop()
+    }
+
+    /// What waits for the socket may be more than one change by the time it is sent.
+    @Test func whatWaitedIsToldByIDsAlone() throws {
+        let folder = try TemporaryFolder()
+        let sender = WakeSender(path: folder.path + "/wake")
+        let listener = try Listener(folder.path + "/wake")
+        let connection = try listener.accept()
+        connection.say(WakeMessage.acceptance)
+        #expect(connection.receive([WakeMessage.greeting]) != nil)
+        #expect(untilTold(sender, connection, Self.told))
+        let many = Self.changes(1_000...60_000)
+        for _ in 0..<3 { sender.notify(many) }
+        for _ in 0..<5 { sender.notify([Self.append]) }
+        sender.notify(Self.changes([70_000]))
+        let received = try #require(connection.receive([7, 70_000]))
+        #expect(received.count { $0 == 7 } == 1 && !received.contains(.min + 2))
         sender.stop()
     }
 
@@ -181,7 +230,7 @@ private final class Connection {
         let folder = try TemporaryFolder()
         let sender = WakeSender(path: folder.path + "/wake")
         let listener = try Listener(folder.path + "/wake")
-        #expect(try listener.accept().receive([WakeMessage.greeting]) == [WakeMessage.greeting])
+        #expect(try listener.accept().receive([WakeMessage.greeting]) == Self.greeting)
         sender.stop()
     }
 
@@ -196,7 +245,7 @@ private final class Connection {
         unlink(path)
         let second = try Listener(path)
         connection = nil
-        #expect(try second.accept().receive([WakeMessage.greeting]) == [WakeMessage.greeting])
+        #expect(try second.accept().receive([WakeMessage.greeting]) == Self.greeting)
         sender.stop()
     }
 
@@ -212,7 +261,7 @@ private final class Connection {
         let second = try Listener(path)
         connection = nil
         sender.stop()
-        #expect(try second.accept().receive([WakeMessage.greeting]) == [WakeMessage.greeting])
+        #expect(try second.accept().receive([WakeMessage.greeting]) == Self.greeting)
     }
 
     @Test func interestOfSeveralLiveProcesses() throws {

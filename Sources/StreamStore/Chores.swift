@@ -30,7 +30,7 @@ public final class Chores: Sendable {
     /// Expired streams that one step of the sweep removes at most; each touches index pages of its own.
     private static let sweepStep = 16
     /// Rows and bytes that one step of the purge removes at most.
-    private static let purgeStep = (rows: 128, bytes: 1 << 20)
+    private static let purgeStep = (rows: 512, bytes: 1 << 20)
     /// Microseconds that a step may take: about as much as the commit that it joins.
     private static let stepTime: Int64 = 500
     /// How many times as long as a step, waiting included, the rest behind it is.
@@ -93,6 +93,7 @@ public final class Chores: Sendable {
         var sweeps = SweepSchedule(interval: Int64(sweepInterval * 1_000), now: clock())
         var goesOn = false
         var pace = VacuumPace()
+        var purgePace = PurgePace()
         /// What one kind of work can't do, for lack of space perhaps, must not keep the others from making some.
         func attempt(_ work: () throws(StoreError) -> Void) {
             do throws(StoreError) { try work() } catch { report(error) }
@@ -109,7 +110,7 @@ public final class Chores: Sendable {
                 }
             }
             attempt { () throws(StoreError) in
-                if try purge(committer, clock) {
+                if try purge(committer, clock, &purgePace) {
                     goesOn = true
                 } else if try vacuum(committer, checkpointer, &pace) {
                     goesOn = true
@@ -157,18 +158,20 @@ public final class Chores: Sendable {
     }
 
     private func purge(
-        _ committer: GroupCommitter, _ clock: @Sendable () -> Int64
+        _ committer: GroupCommitter, _ clock: @Sendable () -> Int64, _ pace: inout PurgePace
     ) throws(StoreError) -> Bool {
         let now = clock()
         return try steps { () throws(StoreError) in
-            let step = Chores.purgeStep
-            let goesOn = try committer.perform { (session) throws(StoreError) in
-                try session.purge(
-                    StepBudget(rows: step.rows, bytes: step.bytes, microseconds: Chores.stepTime),
-                    now: now)
+            let rotated = committer.space?.isTight == true ? .go : pace.rotated
+            let step = try committer.perform { (session) throws(StoreError) in
+                let limit = Chores.purgeStep
+                return try session.purge(
+                    StepBudget(rows: limit.rows, bytes: limit.bytes, microseconds: Chores.stepTime),
+                    now: now, rotated: rotated)
             }
+            pace.note(step)
             TestPoint.purgeCommitted.reached()
-            return goesOn
+            return step.goesOn
         }
     }
 
@@ -228,6 +231,37 @@ struct SweepSchedule {
     mutating func end() {
         next = (began ?? next) + interval
         began = nil
+    }
+}
+
+/// When what segments have taken over is removed: not before all streams that are full at one moment have rotated, and not
+/// at once again, so that one round finds the records of many streams side by side.
+private struct PurgePace {
+    private var restsUntil = MonotonicInstant.now
+    private var patienceEnds: MonotonicInstant?
+
+    /// Records of a round behind which comes a rest.
+    private static let large = 1_000
+    /// Microseconds from the end of a large round to the beginning of the next.
+    private static let rest: Int64 = 2_000_000
+    /// Microseconds for which streams that rotate hold up a round.
+    private static let patience: Int64 = 5_000_000
+
+    var rotated: RotatedRecords {
+        let now = MonotonicInstant.now
+        if restsUntil > now { return .stay }
+        return patienceEnds.map { $0 <= now } ?? false ? .go : .goWhenNoneRotates
+    }
+
+    mutating func note(_ step: PurgeStep) {
+        if let count = step.endedWith, count >= PurgePace.large {
+            restsUntil = MonotonicInstant.now + PurgePace.rest
+        }
+        if !step.isHeldBack {
+            patienceEnds = nil
+        } else if patienceEnds == nil {
+            patienceEnds = MonotonicInstant.now + PurgePace.patience
+        }
     }
 }
 

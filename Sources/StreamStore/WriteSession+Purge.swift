@@ -26,79 +26,141 @@ public struct StepBudget {
     }
 }
 
-/// Removing what deleted streams have left, and giving the space back.
+/// Removing what deleted streams have left, and what segments have taken over.
 extension WriteSession {
-    /// Removes records and producers of deleted streams, oldest deletion first, while the budget lasts; false when
-    /// nothing is left that can be removed now.
+    /// Removes queued records, and what else deleted streams have left, while the budget lasts. Those of many streams go
+    /// together, in the order in which they lie (`PurgeRound`). Each row counts by itself.
     ///
-    /// - Parameter now: milliseconds since 1970.
+    /// A stream whose last records are not in the index yet waits for that.
     ///
-    /// Each row counts by itself. A stream whose last records are not in the index yet waits for that.
-    public func purge(_ budget: StepBudget, now: Int64) throws(StoreError) -> Bool {
+    /// - Parameters:
+    ///   - now: milliseconds since 1970.
+    ///   - rotated: whether a new round takes what segments have taken over.
+    public func purge(
+        _ budget: StepBudget, now: Int64, rotated: RotatedRecords = .go
+    ) throws(StoreError) -> PurgeStep {
         var budget = budget
+        var step = PurgeStep()
+        if purgeRound == nil { purgeRound = try beginPurge(rotated, &step) }
+        guard var round = purgeRound else { return step }
+        // The only one who has it, but for what a rollback would bring back.
+        purgeRound = nil
+        let before = round.removed
+        step.goesOn = true
+        if try purge(&round, now, &budget) {
+            step.endedWith = round.removed
+        } else {
+            purgeRound = round
+        }
+        tally.purged += round.removed - before
+        if round.removed > before { TestPoint.purgeRecords.reached() }
+        return step
+    }
+
+    private func beginPurge(
+        _ rotated: RotatedRecords, _ step: inout PurgeStep
+    ) throws(StoreError) -> PurgeRound? {
+        var takesRotated = rotated != .stay
+        if rotated == .goWhenNoneRotates, try statements.segment.anyRotation.step() {
+            statements.segment.anyRotation.reset()
+            step.isHeldBack = true
+            takesRotated = false
+        }
+        var round = PurgeRound()
+        let next = statements.nextPurge
+        next.bind(1, takesRotated ? 1 : 0)
+        next.bind(2, Int64(PurgeRound.limit))
+        while try next.step() { round.queue(next.int(1), through: next.int(0), below: next.int(2)) }
+        if round.streams.isEmpty { try queueTombstones(&round) }
+        return round.streams.isEmpty ? nil : round
+    }
+
+    /// True when the round is at its end.
+    private func purge(
+        _ round: inout PurgeRound, _ now: Int64, _ budget: inout StepBudget
+    ) throws(StoreError) -> Bool {
+        let newest = try newestRecord()
         while budget.isLeft {
-            let next = statements.nextPurge
-            guard try next.step() else {
-                try purgeTombstones(&budget)
-                return false
+            if let stream = round.finishing.last {
+                guard try finish(&round.streams[stream], now, &budget) else { return false }
+                round.finishing.removeLast()
+            } else if round.begun < round.streams.count {
+                try readRun(&round.streams[round.begun], &budget)
+                round.advance(round.begun)
+                round.begun += 1
+            } else if let (record, stream) = round.next() {
+                budget.take(rows: 1, bytes: try contentLength(of: record))
+                if record == newest { try insertTombstone(position: record) }
+                statements.purgeRecord.bind(1, record)
+                try statements.purgeRecord.run()
+                if round.streams[stream].entries.isEmpty { try readRun(&round.streams[stream], &budget) }
+                round.advance(stream)
+            } else {
+                return true
             }
-            let (through, stream, below) = (next.int(0), next.int(1), next.int(2))
-            next.reset()
-            guard try purgeRecords(of: stream, below: below, &budget) else { return true }
-            // Of a stream that is there still only the records go that a segment has taken over.
-            if below == .max {
-                guard try purgeSegments(of: stream, now: now, &budget),
-                    try purgeProducers(of: stream, &budget)
-                else { return true }
-            }
-            TestPoint.purgeFinished.reached()
+        }
+        return false
+    }
+
+    /// Rows of the index that are removed together: some 16 KiB where each names many records.
+    private static let usedRowsLimit = 16
+
+    /// Takes the next run of a stream in; without one its entries stay empty.
+    private func readRun(_ stream: inout PurgeRound.Stream, _ budget: inout StepBudget) throws(StoreError) {
+        if stream.usedRows >= WriteSession.usedRowsLimit {
+            budget.take(rows: 1)
+            try purgeEntries(of: &stream, below: stream.next)
+        }
+        let purgeable = statements.purgeable
+        purgeable.bind(1, stream.id)
+        purgeable.bind(2, stream.next)
+        purgeable.bind(3, stream.below)
+        guard try purgeable.step() else { return }
+        let entries = IndexRun(row: purgeable).entries
+        let end = purgeable.int(3)
+        purgeable.reset()
+        let kept = entries.firstIndex { $0.position >= stream.below } ?? entries.count
+        stream.entries = entries[..<kept]
+        if kept < entries.count { stream.rest = (IndexRun(Array(entries[kept...])), end) }
+        // A tombstone ends where it begins.
+        stream.next = max(end, entries[entries.count - 1].position + 1)
+        stream.usedRows += 1
+    }
+
+    private func purgeEntries(
+        of stream: inout PurgeRound.Stream, below position: Int64
+    ) throws(StoreError) {
+        statements.purgeEntries.bind(1, stream.id)
+        statements.purgeEntries.bind(2, position)
+        try statements.purgeEntries.run()
+        stream.usedRows = 0
+        guard let rest = stream.rest else { return }
+        try insert(rest.run, of: stream.id, end: rest.end)
+        stream.rest = nil
+    }
+
+    /// Removes what a stream without records has left, and takes it off the queue; true when all is gone.
+    private func finish(
+        _ stream: inout PurgeRound.Stream, _ now: Int64, _ budget: inout StepBudget
+    ) throws(StoreError) -> Bool {
+        if stream.usedRows > 0 {
+            budget.take(rows: 1)
+            try purgeEntries(of: &stream, below: stream.below)
+        }
+        if stream.isGone {
+            guard try purgeSegments(of: stream.id, now: now, &budget),
+                try purgeProducers(of: stream.id, &budget)
+            else { return false }
+        }
+        TestPoint.purgeFinished.reached()
+        for through in stream.queued {
             statements.purged.bind(1, through)
-            statements.purged.bind(2, stream)
+            statements.purged.bind(2, stream.id)
+            // More may have been queued since, with the same row.
+            statements.purged.bind(3, stream.below)
             try statements.purged.run()
         }
         return true
-    }
-
-    /// Removes a stream's records; true when all are gone.
-    private func purgeRecords(
-        of stream: Int64, below: Int64, _ budget: inout StepBudget
-    ) throws(StoreError) -> Bool {
-        let newest = try newestRecord()
-        var found: [IndexRun.Entry] = []
-        // What stays of the run in which this ends, and where that run ends.
-        var rest: ArraySlice<IndexRun.Entry> = []
-        var end: Int64 = 0
-        var isComplete = true
-        let purgeable = statements.purgeable
-        purgeable.bind(1, stream)
-        purgeable.bind(2, below)
-        runs: while try purgeable.step() {
-            let entries = IndexRun(row: purgeable).entries
-            for (number, entry) in entries.enumerated() {
-                guard budget.isLeft, entry.position < below else {
-                    isComplete = entry.position >= below
-                    if number > 0 { rest = entries[number...] }
-                    end = purgeable.int(3)
-                    break runs
-                }
-                found.append(entry)
-                budget.take(rows: 1, bytes: try contentLength(of: entry.record))
-            }
-        }
-        purgeable.reset()
-        guard let last = found.last else { return isComplete }
-        tally.purged += found.count
-        for entry in found {
-            if entry.record == newest { try insertTombstone(position: entry.record) }
-            statements.purgeRecord.bind(1, entry.record)
-            try statements.purgeRecord.run()
-            if entry.position == last.position { TestPoint.purgeRecords.reached() }
-        }
-        statements.purgeEntries.bind(1, stream)
-        statements.purgeEntries.bind(2, last.position)
-        try statements.purgeEntries.run()
-        if !rest.isEmpty { try insert(IndexRun(Array(rest)), of: stream, end: end) }
-        return isComplete
     }
 
     /// Bytes; the length is in the row's header: content that lies on pages of its own is not read.
@@ -126,9 +188,14 @@ extension WriteSession {
         try statements.insertTombstone.run()
     }
 
-    /// Removes the tombstones that have successors by now. Each lies at the position of the record that it followed.
-    private func purgeTombstones(_ budget: inout StepBudget) throws(StoreError) {
-        _ = try purgeRecords(of: 0, below: try newestRecord() - 1, &budget)
+    /// Has the tombstones removed that have successors by now. Each lies at the position of the record that it followed.
+    private func queueTombstones(_ round: inout PurgeRound) throws(StoreError) {
+        let below = try newestRecord() - 1
+        statements.purgeable.bind(1, 0)
+        statements.purgeable.bind(2, Int64.min)
+        statements.purgeable.bind(3, below)
+        if try statements.purgeable.step() { round.streams.append(PurgeRound.Stream(0, below: below)) }
+        statements.purgeable.reset()
     }
 
     /// The id of the newest record; 0 when there is none.
@@ -136,45 +203,6 @@ extension WriteSession {
         guard try statements.newestRecord.step() else { return 0 }
         defer { statements.newestRecord.reset() }
         return statements.newestRecord.int(0)
-    }
-
-    /// Free pages that the file may keep for the next records: 16 MiB, or a twentieth of the file.
-    private static let keptPages: Int64 = 4_096
-    /// Pages in use up to which all may be written anew at once: 16 MiB, some 60 ms.
-    private static let compactPages: Int64 = 4_096
-    /// Pages that a step takes off at least, unless they lie scattered. To find a given page in the list of free ones,
-    /// SQLite reads the list; what was freed last, usually the end of the file, it finds at once, but anything else
-    /// only behind all of the list: 0.3 ms in one of 140,000 pages.
-    private static let fewestPages = 4
-
-    /// What a step of the vacuum has found.
-    public enum VacuumOutcome: Equatable, Sendable {
-        /// Few free pages are left.
-        case done
-        /// There is more to take off.
-        case goesOn
-        /// There is more, which lies scattered; where little is in use, writing all of that anew is cheaper.
-        case scattered(isSmall: Bool)
-    }
-
-    /// Takes free pages off the end of the file, moving what lies behind them (https://sqlite.org/pragma.html
-    /// #pragma_incremental_vacuum); the file itself gets shorter with the next checkpoint.
-    ///
-    /// - Parameter microseconds: time after which the step ends.
-    public func vacuum(microseconds: Int64) throws(StoreError) -> VacuumOutcome {
-        let deadline = MonotonicInstant.now + microseconds
-        var count = 0
-        var isSmall = false
-        repeat {
-            let free = try number(statements.freePages)
-            let all = try number(statements.allPages)
-            guard free > max(WriteSession.keptPages, all / 20) else { return .done }
-            isSmall = all - free <= WriteSession.compactPages
-            try statements.vacuum.run()
-            TestPoint.vacuumStep.reached()
-            count += 1
-        } while MonotonicInstant.now < deadline
-        return count < WriteSession.fewestPages ? .scattered(isSmall: isSmall) : .goesOn
     }
 
     func number(_ statement: SQLiteStatement) throws(StoreError) -> Int64 {

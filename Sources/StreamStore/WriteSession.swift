@@ -17,6 +17,10 @@ public final class WriteSession {
     let recentWrites: RecentWrites
     let space: DiskSpace?
     let hotLog: String
+    /// What is being removed; its steps are taken in transactions of their own.
+    var purgeRound: PurgeRound?
+    /// The same at the beginning of the open transaction.
+    private var purgeRoundBefore: PurgeRound?
     /// Bytes that content of the open transaction may still take; below 0: not even an empty stream.
     var room = Int64.max
     private var dataVersion: Int64 = -1
@@ -35,6 +39,7 @@ public final class WriteSession {
     // MARK: Transactions
 
     func begin() throws(StoreError) {
+        purgeRoundBefore = purgeRound
         changed.removeAll(keepingCapacity: true)
         tally = WriteTally()
         try statements.begin.run()
@@ -62,6 +67,7 @@ public final class WriteSession {
         heads.removeAll()
         index.reset()
         recentWrites.reset()
+        purgeRound = purgeRoundBefore
         changed.removeAll(keepingCapacity: true)
     }
 

@@ -97,7 +97,7 @@ struct WriteStatements {
         nextPurge = try connection.prepare(
             """
             SELECT through, stream, below FROM purge WHERE through <= (SELECT indexed_through FROM log_state)
-            ORDER BY through, stream LIMIT 1
+            AND (?1 OR below = \(Int64.max)) ORDER BY through, stream LIMIT ?2
             """)
         newestRecord = try connection.prepare("SELECT max(id) FROM record")
         purgeWaits = try connection.prepare(
@@ -105,11 +105,11 @@ struct WriteStatements {
         purgeable = try connection.prepare(
             """
             SELECT position, record, further, end FROM record_index
-            WHERE stream = ?1 AND position < ?2 ORDER BY position
+            WHERE stream = ?1 AND position >= ?2 AND position < ?3 ORDER BY position LIMIT 1
             """)
         contentLength = try connection.prepare("SELECT length(payload) FROM record WHERE id = ?1")
         purgeRecord = try connection.prepare("DELETE FROM record WHERE id = ?1")
-        purgeEntries = try connection.prepare("DELETE FROM record_index WHERE stream = ?1 AND position <= ?2")
+        purgeEntries = try connection.prepare("DELETE FROM record_index WHERE stream = ?1 AND position < ?2")
         insertRun = try connection.prepare(
             "INSERT INTO record_index (stream, position, end, record, further) VALUES (?1, ?2, ?3, ?4, ?5)")
         setIndexed = try connection.prepare("UPDATE log_state SET indexed_through = ?1")
@@ -118,7 +118,8 @@ struct WriteStatements {
             DELETE FROM producer WHERE stream = ?1
             AND id IN (SELECT id FROM producer WHERE stream = ?1 ORDER BY id LIMIT ?2)
             """)
-        purged = try connection.prepare("DELETE FROM purge WHERE through = ?1 AND stream = ?2")
+        purged = try connection.prepare(
+            "DELETE FROM purge WHERE through = ?1 AND stream = ?2 AND below <= ?3")
         segment = try SegmentStatements(connection)
         retention = try RetentionWrites(connection)
         touchLogState = try connection.prepare("UPDATE log_state SET indexed_through = indexed_through")

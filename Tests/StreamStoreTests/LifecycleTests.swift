@@ -70,7 +70,7 @@ import Testing
                 last = state.id
                 try store.delete("s")
                 while try store.committer.perform({ (session) throws(StoreError) in
-                    try session.purge(StepBudget(rows: 9), now: TestClock.start)
+                    try session.purge(StepBudget(rows: 9), now: TestClock.start).goesOn
                 }) {}
             }
         }

@@ -9,7 +9,7 @@ import Testing
             try session.extendIndex(limit: 1_000)
         }
         return try store.committer.perform { (session) throws(StoreError) in
-            try session.purge(StepBudget(rows: limit), now: TestClock.start)
+            try session.purge(StepBudget(rows: limit), now: TestClock.start).goesOn
         }
     }
 

@@ -2,6 +2,7 @@
 struct SegmentStatements {
     let queueRotation: SQLiteStatement
     let endRotation: SQLiteStatement
+    let anyRotation: SQLiteStatement
     let addHot: SQLiteStatement
     let hot: SQLiteStatement
     let forgetHot: SQLiteStatement
@@ -14,6 +15,7 @@ struct SegmentStatements {
     init(_ connection: SQLiteConnection) throws(StoreError) {
         queueRotation = try connection.prepare("INSERT OR IGNORE INTO rotation (stream) VALUES (?1)")
         endRotation = try connection.prepare("DELETE FROM rotation WHERE stream = ?1")
+        anyRotation = try connection.prepare("SELECT 1 FROM rotation LIMIT 1")
         addHot = try connection.prepare(
             """
             INSERT INTO hot (stream, messages, bytes) VALUES (?1, ?2, ?3)

@@ -4,6 +4,8 @@ struct IndexVerification {
     private let record: SQLiteStatement
     private let indexed: SQLiteStatement
     private let runOf: SQLiteStatement
+    /// Records before these positions are being removed, and the rows that name them go behind them (`PurgeRound`).
+    private let belowWhichTheyGo: SQLiteStatement
 
     private enum Fault: CaseIterable {
         case lostRecord, wrongEntry, lostEntry
@@ -22,16 +24,21 @@ struct IndexVerification {
             SELECT position, record, further FROM record_index
             WHERE stream = ?1 AND position <= ?2 ORDER BY position DESC LIMIT 1
             """)
+        belowWhichTheyGo = try log.prepare("SELECT stream, max(below) FROM purge GROUP BY stream")
     }
 
     func run(_ observer: WorkObserver) throws(StoreError) {
         /// How often there is which fault, by stream.
         var faults: [Fault: [Int64: Int]] = [:]
+        // Tombstones hold nothing.
+        var goesBelow: [Int64: Int64] = [0: .max]
+        while try belowWhichTheyGo.step() { goesBelow[belowWhichTheyGo.int(0)] = belowWhichTheyGo.int(1) }
         while try runs.step() {
             let (entries, end, stream) = (IndexRun(row: runs).entries, runs.int(3), runs.int(4))
             for (number, entry) in entries.enumerated() {
                 let next = number + 1 < entries.count ? entries[number + 1].position : end
-                if let fault = try fault(of: entry, next, stream) {
+                let goes = entry.position < goesBelow[stream] ?? .min
+                if let fault = try fault(of: entry, next, stream), !(goes && fault == .lostRecord) {
                     faults[fault, default: [:]][stream, default: 0] += 1
                 }
             }

@@ -9,8 +9,8 @@ final class FastCGIConnection {
     private let request: UnsafeMutablePointer<FCGX_Request>
     /// When the request in hand passed which point.
     let trace = RequestTrace()
-    /// The path of the request in hand, and the bytes of its body.
-    var path = ""
+    /// The target of the request in hand, and the bytes of its body.
+    var target = ""
     var bytesIn = 0
     /// Whether a request is in hand.
     var isBusy = false

@@ -12,17 +12,13 @@ enum FastCGIRequest {
     static func read(
         _ connection: FastCGIConnection, maximumBody: Int, adminKey: AdminKey?, service: StreamService
     ) -> ServiceRequest {
-        var method = Method.other
-        var target = ""
+        var common = CommonParameters()
         var headers = RequestHeaders()
-        var scheme = "http"
+        var host: UnsafeBufferPointer<UInt8>?
         var clientEntityTags: String?
         var cacheEntityTag: String?
-        var contentLength = 0
         var headerBytes = 0
         var tooLarge = false
-        var mayBeStored = true
-        var takesFiles = false
         var asksForVerdict = false
         var isAdministrators = false
 
@@ -37,47 +33,41 @@ enum FastCGIRequest {
             let mark = found - UnsafeMutableRawPointer(pointer)
             let name = UnsafeBufferPointer(rebasing: bytes[..<mark])
             let value = UnsafeBufferPointer(rebasing: bytes[(mark + 1)...])
-            if begins(name, with: "HTTP_") {
+            if name.begins(with: "HTTP_") {
                 headerBytes += bytes.count
                 if value.count > ServiceRequest.maximumHeader { tooLarge = true }
                 guard let field = field(named: name) else { continue }
+                switch field {
                 // nginx strips the client's own conditions from what it may cache; this one is the
                 // cache's question about its copy.
-                if field == .ifNoneMatch {
-                    cacheEntityTag = text(value)
-                } else {
-                    headers.add(field, field.isOrdered ? latin1(value) : text(value))
+                case .ifNoneMatch: cacheEntityTag = value.text
+                // Most requests have no use for it.
+                case .host: host = value
+                default: headers.add(field, field.isOrdered ? latin1(value) : value.text)
                 }
-            } else if equals(name, "REQUEST_METHOD") {
-                method = Method(value)
-            } else if equals(name, "REQUEST_URI") {
-                target = text(value)
-            } else if equals(name, "CONTENT_TYPE") {
+            } else if name.equals("DS_REQUEST") {
+                common.readAll(value, connection.trace)
+            } else if name.equals("CONTENT_TYPE") {
                 // It comes without HTTP_CONTENT_TYPE, and counts in its place.
                 headerBytes += bytes.count
                 if value.count > ServiceRequest.maximumHeader { tooLarge = true }
-                if !value.isEmpty { headers.add(.contentType, text(value)) }
-            } else if equals(name, "CONTENT_LENGTH") {
-                contentLength = number(value)
-            } else if equals(name, "REQUEST_SCHEME") {
-                if equals(value, "https") { scheme = "https" }
-            } else if equals(name, "DS_ORIGIN") {
-                if !value.isEmpty { headers.add(.origin, text(value)) }
-            } else if equals(name, "DS_REQUEST_ID") {
-                connection.trace.setID(value)
-            } else if equals(name, "DS_UNCACHED") {
-                mayBeStored = equals(value, "0")
-            } else if equals(name, "DS_TAKES_FILES") {
-                takesFiles = equals(value, "1")
-            } else if equals(name, "DS_VERDICT") {
-                asksForVerdict = equals(value, "1")
-            } else if equals(name, "DS_ADMIN") {
+                if !value.isEmpty { headers.add(.contentType, value.text) }
+            } else if name.equals("DS_ORIGIN") {
+                if !value.isEmpty { headers.add(.origin, value.text) }
+            } else if name.equals("DS_VERDICT") {
+                asksForVerdict = value.equals("1")
+            } else if name.equals("DS_ADMIN") {
                 isAdministrators = adminKey?.matches(value) ?? false
-            } else if equals(name, "DS_IF_NONE_MATCH") {
-                clientEntityTags = text(value)
+            } else if name.equals("DS_IF_NONE_MATCH") {
+                clientEntityTags = value.text
+            } else {
+                common.read(name, value, connection.trace)
             }
         }
         if let clientEntityTags, !clientEntityTags.isEmpty { headers.add(.ifNoneMatch, clientEntityTags) }
+        let method = common.method
+        if let host, method == .put || isAdministrators { headers.add(.host, host.text) }
+        let contentLength = common.contentLength
 
         var rejection: ServiceError? =
             tooLarge || headerBytes > ServiceRequest.maximumHeaders ? .headersTooLarge : nil
@@ -100,9 +90,11 @@ enum FastCGIRequest {
         }
         if rejection == nil { connection.readToEnd() }
         var request = ServiceRequest(
-            method: method, target: RequestTarget(raw: target), headers: headers, body: body, scheme: scheme,
-            cacheEntityTag: cacheEntityTag, mayBeStored: mayBeStored, rejection: rejection)
-        request.takesFiles = takesFiles
+            method: method, target: RequestTarget(raw: common.target), headers: headers, body: body,
+            scheme: common.scheme, cacheEntityTag: cacheEntityTag, mayBeStored: common.mayBeStored,
+            rejection: rejection)
+        request.takesFiles = common.takesFiles
+        request.trace = connection.trace
         request.asksForVerdict = asksForVerdict
         request.isAdministrators = isAdministrators
         return request
@@ -127,37 +119,13 @@ enum FastCGIRequest {
     ]
 
     private static func field(named name: UnsafeBufferPointer<UInt8>) -> HeaderField? {
-        for candidate in fields where equals(name, candidate.name) { return candidate.field }
+        for candidate in fields where name.equals(candidate.name) { return candidate.field }
         return nil
-    }
-
-    private static func begins(_ bytes: UnsafeBufferPointer<UInt8>, with text: StaticString) -> Bool {
-        guard bytes.count >= text.utf8CodeUnitCount, let start = bytes.baseAddress else { return false }
-        return memcmp(start, text.utf8Start, text.utf8CodeUnitCount) == 0
-    }
-
-    private static func equals(_ bytes: UnsafeBufferPointer<UInt8>, _ text: StaticString) -> Bool {
-        bytes.count == text.utf8CodeUnitCount && begins(bytes, with: text)
-    }
-
-    /// A length as nginx writes it; 0 for anything else.
-    private static func number(_ bytes: UnsafeBufferPointer<UInt8>) -> Int {
-        guard bytes.count <= 18 else { return .max }
-        var value = 0
-        for byte in bytes {
-            guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return 0 }
-            value = value * 10 + Int(byte - UInt8(ascii: "0"))
-        }
-        return value
-    }
-
-    private static func text(_ bytes: UnsafeBufferPointer<UInt8>) -> String {
-        String(decoding: bytes, as: UTF8.self)
     }
 
     /// Each byte as one character, so that values which are not UTF-8 stay apart and in their order.
     private static func latin1(_ bytes: UnsafeBufferPointer<UInt8>) -> String {
-        if bytes.allSatisfy({ $0 < 0x80 }) { return text(bytes) }
+        if bytes.allSatisfy({ $0 < 0x80 }) { return bytes.text }
         var scalars = String.UnicodeScalarView()
         for byte in bytes { scalars.append(Unicode.Scalar(byte)) }
         return String(scalars)

@@ -2,6 +2,7 @@ import CLinux
 import Glibc
 import Logging
 import StreamAdmin
+import StreamProtocol
 import StreamService
 import StreamStore
 import Synchronization
@@ -42,9 +43,7 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
     private let bell: Int32
     private let mailbox = Mutex(Mailbox())
 
-    /// By token: a number that is never used again, since a closed descriptor's number soon is.
-    private var connections: [UInt64: FastCGIConnection] = [:]
-    private var nextToken: UInt64 = 1 << 32
+    private var connections = ConnectionTable()
     private var inHand = 0
     private var ending: Ending?
     /// Connections that the way to the other workers didn't take yet.
@@ -170,14 +169,14 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
             guard descriptor >= 0 else { break }
             leaving.append(descriptor)
         }
-        for token in Array(connections.keys) where connections[token]?.isBusy == false { leave(token) }
+        for token in connections.tokens where connections[token]?.isBusy == false { leave(token) }
     }
 
     /// Takes a connection between two requests out of this thread's hands.
     private func leave(_ token: UInt64) {
         guard let connection = connections[token] else { return }
         let descriptor = connection.release()
-        connections[token] = nil
+        connections.remove(token)
         // It stays open elsewhere, and closing it here would not end the watch.
         epoll_ctl(events, EPOLL_CTL_DEL, descriptor, nil)
         leaving.append(descriptor)
@@ -234,12 +233,11 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
             close(descriptor)
             return
         }
-        nextToken += 1
-        connections[nextToken] = connection
+        let token = connections.add(connection)
         // Edge-triggered: one event for each request (also for one that is there already), and none again for a peer that
         // hangs up meanwhile.
-        if !watch(descriptor, EPOLLIN.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue, token: nextToken) {
-            connections[nextToken] = nil
+        if !watch(descriptor, EPOLLIN.rawValue | EPOLLRDHUP.rawValue | EPOLLET.rawValue, token: token) {
+            connections.remove(token)
         }
     }
 
@@ -254,15 +252,14 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
         connection.trace.begin()
         // nginx closes an idle connection.
         guard ending == nil, connection.receive() else {
-            connections[token] = nil
+            connections.remove(token)
             return
         }
         connection.isBusy = true
         inHand += 1
-        var request = FastCGIRequest.read(
+        let request = FastCGIRequest.read(
             connection, maximumBody: maximumBody, adminKey: admin?.key, service: service)
-        request.trace = connection.trace
-        connection.path = request.target.path
+        connection.target = request.target.raw
         connection.bytesIn = request.body.count
         if request.isAdministrators, let admin {
             connection.trace.operation = .admin
@@ -285,13 +282,14 @@ final class FastCGIThread: CompletionQueue, @unchecked Sendable {
         trace.mark(.sent)
         count(trace.operation, response, trace.nanoseconds)
         requestWatch.look(
-            at: trace, status: response.status, path: connection.path, bytesIn: connection.bytesIn,
+            at: trace, status: response.status, path: RequestTarget(raw: connection.target).path,
+            bytesIn: connection.bytesIn,
             bytesOut: response.fileBytes + response.body.count)
         connection.isBusy = false
         inHand -= 1
         // libfcgi has closed it unless nginx asked to keep it.
         if connection.descriptor < 0 || ending == .stop || connection.hasHungUp {
-            connections[token] = nil
+            connections.remove(token)
         } else if ending == .drain {
             leave(token)
         }

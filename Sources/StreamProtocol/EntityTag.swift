@@ -67,10 +67,25 @@ public enum EntityTag {
         }
     }
 
+    /// Eight bytes at a time.
     private static func isEqual(_ bytes: UnsafeBufferPointer<UInt8>, _ tag: [UInt8]) -> Bool {
         guard bytes.count == tag.count else { return false }
-        for index in 0..<bytes.count where bytes[index] != tag[index] { return false }
-        return true
+        let bytes = UnsafeRawBufferPointer(bytes)
+        return tag.withUnsafeBytes { tag in
+            var index = 0
+            while index + 8 <= tag.count {
+                guard
+                    bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+                        == tag.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+                else { return false }
+                index += 8
+            }
+            while index < tag.count {
+                guard bytes[index] == tag[index] else { return false }
+                index += 1
+            }
+            return true
+        }
     }
 
     private static func skipSeparators(_ value: [UInt8], _ index: inout Int) {

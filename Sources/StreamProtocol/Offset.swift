@@ -38,6 +38,25 @@ public struct Offset: Equatable, Hashable, Sendable {
         self.init(incarnation: groups.0, position: groups.1)
     }
 
+    /// The same of bytes in memory, as each read has them.
+    init?(_ text: UnsafeBufferPointer<UInt8>) {
+        guard text.count == Offset.textLength, text[16] == UInt8(ascii: "_"),
+            let incarnation = Offset.group(text, 0), let position = Offset.group(text, 17)
+        else { return nil }
+        self.init(incarnation: incarnation, position: position)
+    }
+
+    private static func group(_ text: UnsafeBufferPointer<UInt8>, _ start: Int) -> Int64? {
+        var number: Int64 = 0
+        for index in start..<(start + 16) {
+            let digit = text[index] &- UInt8(ascii: "0")
+            guard digit < 10 else { return nil }
+            // Sixteen digits fit.
+            number = number &* 10 &+ Int64(digit)
+        }
+        return number
+    }
+
     /// Whether this names the start of any stream: all zeros.
     public var isZero: Bool { incarnation == 0 && position == 0 }
 

@@ -22,14 +22,32 @@ public struct ReadQuery: Equatable, Sendable {
     /// A usable `cursor`.
     public var cursor: Int64?
 
+    /// Reads the query of a request.
+    public init(_ target: RequestTarget) {
+        if let token = target.withQuery(ReadQuery.plainOffset) {
+            self.init(plain: token)
+        } else {
+            self.init(any: target.query ?? "")
+        }
+    }
+
     /// Reads an undecoded query string.
     public init(_ query: String?) {
-        guard let query, !query.isEmpty else { return }
-        if let token = ReadQuery.plainOffset(query) {
-            offset = token.isZero ? .start : .token(token)
-            hasOffset = true
-            return
+        var query = query ?? ""
+        if let token = query.withUTF8(ReadQuery.plainOffset) {
+            self.init(plain: token)
+        } else {
+            self.init(any: query)
         }
+    }
+
+    private init(plain token: Offset) {
+        offset = token.isZero ? .start : .token(token)
+        hasOffset = true
+    }
+
+    private init(any query: String) {
+        guard !query.isEmpty else { return }
         var seenMode = false
         for (name, value) in QueryParameters(query) {
             if name.elementsEqual("offset".utf8) {
@@ -49,13 +67,11 @@ public struct ReadQuery: Equatable, Sendable {
     }
 
     /// The usual query, decided without taking it apart: `offset=` and a token.
-    private static func plainOffset(_ query: String) -> Offset? {
+    private static func plainOffset(_ query: UnsafeBufferPointer<UInt8>) -> Offset? {
         let name: StaticString = "offset="
         let length = name.utf8CodeUnitCount
-        guard query.utf8.count == length + Offset.textLength else { return nil }
-        return query.utf8.withContiguousStorageIfAvailable { bytes -> Offset? in
-            for index in 0..<length where bytes[index] != name.utf8Start[index] { return nil }
-            return Offset(bytes[length...])
-        } ?? nil
+        guard query.count == length + Offset.textLength else { return nil }
+        for index in 0..<length where query[index] != name.utf8Start[index] { return nil }
+        return Offset(UnsafeBufferPointer(rebasing: query[length...]))
     }
 }

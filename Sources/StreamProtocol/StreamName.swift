@@ -9,6 +9,16 @@ public struct StreamName: Equatable, Hashable, Sendable {
     /// Joins a project and a normalised relative path.
     public init(project: String, path: String) { text = project + "/" + path }
 
+    /// A path in the project of URLs that name none; it needs no normalisation.
+    init(inDefaultProject path: UnsafeBufferPointer<UInt8>) {
+        let prefix: StaticString = "_default/"
+        let length = prefix.utf8CodeUnitCount
+        text = String(unsafeUninitializedCapacity: length + path.count) { buffer in
+            for index in 0..<length { buffer[index] = prefix.utf8Start[index] }
+            return buffer[length...].initialize(fromContentsOf: path)
+        }
+    }
+
     /// Takes the joined form, as the store keeps it.
     public init(text: String) { self.text = text }
 
@@ -64,63 +74,83 @@ public struct RequestTarget: Sendable {
 
     /// Where the path leads.
     public let route: Route
+    /// The target as it came.
+    public let raw: String
+    /// Bytes before the question mark.
+    private let pathLength: Int
+
     /// The path as it came, without the query.
-    public let path: String
+    public var path: String { String(raw[..<mark]) }
+
     /// The undecoded query, without the question mark; nil when there is none.
-    public let query: String?
+    public var query: String? { mark == raw.endIndex ? nil : String(raw[raw.utf8.index(after: mark)...]) }
+
+    private var mark: String.Index { raw.utf8.index(raw.startIndex, offsetBy: pathLength) }
 
     /// Splits and judges the raw request target.
     public init(raw: String) {
-        if let mark = raw.utf8.firstIndex(of: UInt8(ascii: "?")) {
-            path = String(raw[..<mark])
-            query = String(raw[raw.utf8.index(after: mark)...])
-        } else {
-            path = raw
-            query = nil
+        var text = raw
+        let plain = text.withUTF8 { RequestTarget.plainRoute($0) }
+        self.raw = text
+        if let plain {
+            (route, pathLength) = plain
+            return
         }
-        if path.utf8.count > RequestTarget.maximumPath
-            || (query?.utf8.count ?? 0) > RequestTarget.maximumQuery
-        {
+        let mark = text.utf8.firstIndex(of: UInt8(ascii: "?")) ?? text.endIndex
+        pathLength = text.utf8.distance(from: text.startIndex, to: mark)
+        if RequestTarget.isTooLong(path: pathLength, of: text.utf8.count) {
             route = .tooLong
         } else {
-            route = RequestTarget.route(path: path)
+            route = RequestTarget.anyRoute(path: String(text[..<mark]))
         }
     }
 
     /// Judges a path, without a query.
     public static func route(path: String) -> Route {
-        plainRoute(path: path) ?? anyRoute(path: path)
+        var path = path
+        if let (route, length) = path.withUTF8({ plainRoute($0) }), length == path.utf8.count { return route }
+        return anyRoute(path: path)
     }
 
-    /// The usual case, decided in one pass without taking the path apart: a stream of the default project
-    /// whose name needs no normalisation. Nil for all others.
-    private static func plainRoute(path: String) -> Route? {
+    private static func isTooLong(path: Int, of length: Int) -> Bool {
+        path > maximumPath || length - path - 1 > maximumQuery
+    }
+
+    /// The bytes of the query; empty when there is none.
+    func withQuery<Found>(_ body: (UnsafeBufferPointer<UInt8>) -> Found) -> Found {
+        // It was made contiguous.
+        var text = raw
+        return text.withUTF8 { body(UnsafeBufferPointer(rebasing: $0[min(pathLength + 1, $0.count)...])) }
+    }
+
+    /// The usual case, decided in one pass without taking the target apart: a stream of the default project
+    /// whose name needs no normalisation, and the length of its path. Nil for all others.
+    private static func plainRoute(_ bytes: UnsafeBufferPointer<UInt8>) -> (Route, Int)? {
         let root: StaticString = "/v1/stream/"
         let length = root.utf8CodeUnitCount
-        return path.utf8.withContiguousStorageIfAvailable { bytes -> Route? in
-            guard bytes.count > length, (0..<length).allSatisfy({ bytes[$0] == root.utf8Start[$0] }) else {
-                return nil
+        guard bytes.count > length else { return nil }
+        for index in 0..<length where bytes[index] != root.utf8Start[index] { return nil }
+        // A segment that begins with a dot or an underscore might be a dot segment or the control API.
+        var atStart = true
+        var end = length
+        scan: while end < bytes.count {
+            switch bytes[end] {
+            case UInt8(ascii: "?"): break scan
+            case UInt8(ascii: "/"):
+                if atStart { return nil }
+                atStart = true
+                end += 1
+                continue
+            case UInt8(ascii: "."), UInt8(ascii: "_"): if atStart { return nil }
+            case UInt8(ascii: "%"), UInt8(ascii: "\\"), UInt8(ascii: "#"), 0..<0x20, 0x7F...: return nil
+            default: break
             }
-            // A segment that begins with a dot or an underscore might be a dot segment or the control API.
-            var atStart = true
-            for byte in bytes[length...] {
-                switch byte {
-                case UInt8(ascii: "/"):
-                    if atStart { return nil }
-                    atStart = true
-                    continue
-                case UInt8(ascii: "."), UInt8(ascii: "_"): if atStart { return nil }
-                case UInt8(ascii: "%"), UInt8(ascii: "\\"), UInt8(ascii: "#"), 0..<0x20, 0x7F...: return nil
-                default: break
-                }
-                atStart = false
-            }
-            if atStart { return nil }
-            let relative = UnsafeBufferPointer(rebasing: bytes[length...])
-            return .stream(
-                StreamName(
-                    project: StreamName.defaultProject, path: String(decoding: relative, as: UTF8.self)))
-        } ?? nil
+            atStart = false
+            end += 1
+        }
+        if atStart || isTooLong(path: end, of: bytes.count) { return nil }
+        let name = StreamName(inDefaultProject: UnsafeBufferPointer(rebasing: bytes[length..<end]))
+        return (.stream(name), end)
     }
 
     private static func anyRoute(path: String) -> Route {

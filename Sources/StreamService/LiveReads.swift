@@ -50,7 +50,7 @@ public struct LiveReads: Sendable {
     public func waitsAtKnownTail(_ request: ServiceRequest, reader: StoreReader) -> Bool {
         guard case .stream(let name) = request.target.route, let known = reader.recall(name, now: now)
         else { return false }
-        let query = ReadQuery(request.target.query)
+        let query = ReadQuery(request.target)
         guard query.mode == .longPoll else { return false }
         return switch query.offset {
         case .now: true
@@ -93,7 +93,7 @@ public struct LiveReads: Sendable {
     private func open(
         _ request: ServiceRequest, _ name: StreamName, _ reader: StoreReader, lease: AccessControl.Lease?
     ) throws(ServiceError) -> Opening {
-        let query = ReadQuery(request.target.query)
+        let query = ReadQuery(request.target)
         // nginx takes parameter names in any letter case for live reads; here only `live` is one.
         guard query.mode.isLive else { return .answer(try service.catchUp(request, name, reader)) }
         let now = service.options.clock()

@@ -74,7 +74,7 @@ public struct RequestHeaders: Sendable {
     private var fields: [(HeaderField, String)] = []
 
     /// Begins without any.
-    public init() { fields.reserveCapacity(4) }
+    public init() {}
 
     /// The value without white space around it; nil when the field is absent.
     public subscript(field: HeaderField) -> String? {
@@ -93,6 +93,7 @@ public struct RequestHeaders: Sendable {
         if let index = fields.firstIndex(where: { $0.0 == field }) {
             fields[index].1 += ", " + value
         } else {
+            if fields.isEmpty { fields.reserveCapacity(4) }
             fields.append((field, value))
         }
     }
@@ -161,7 +162,7 @@ extension ServiceRequest {
     /// The same in the live process: which kind of live read it is.
     public var liveOperation: Operation {
         guard operation == .read else { return operation }
-        switch ReadQuery(target.query).mode {
+        switch ReadQuery(target).mode {
         case .longPoll: return .longPoll
         case .serverSentEvents: return .events
         default: return .read

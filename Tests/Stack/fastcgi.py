@@ -34,9 +34,9 @@ def _parameters(values: dict[str, str]) -> bytes:
 def _configured() -> tuple[tuple[str, str, bool], ...]:
     """Name, value and whether only a value is sent, of each parameter in nginx's configuration for requests."""
     text = "".join((REPOSITORY / f"nginx/durable-streams-{name}.conf").read_text() for name in ("fastcgi", "request"))
-    found = re.findall(r'^fastcgi_param\s+(\w+)\s+(?:""|(\$\w+))(\s+if_not_empty)?;$', text, re.MULTILINE)
+    found = re.findall(r'^fastcgi_param\s+(\w+)\s+(?:"([^"]*)"|(\$\w+))(\s+if_not_empty)?;$', text, re.MULTILINE)
     assert len(found) == text.count("\nfastcgi_param"), "a parameter that is not understood here"
-    return tuple((name, value, bool(condition)) for name, value, condition in found)
+    return tuple((name, quoted or plain, bool(condition)) for name, quoted, plain, condition in found)
 
 
 def request(method: str, target: str, headers: dict[str, str] | None = None, body: bytes = b"") -> bytes:
@@ -45,7 +45,6 @@ def request(method: str, target: str, headers: dict[str, str] | None = None, bod
     if body or method == "POST":
         headers["Content-Length"] = str(len(body))
     variables = {
-        "": "",
         "$request_method": method,
         "$request_uri": target,
         "$scheme": "http",
@@ -58,8 +57,9 @@ def request(method: str, target: str, headers: dict[str, str] | None = None, bod
         "$durable_streams_uncached": "0" if method == "GET" else "1",
         "$durable_streams_takes_files": "1" if method == "GET" else "0",
     }
-    parameters = {name: variables[value] for name, value, condition in _configured() if variables[value] or not condition}
-    known = {name for name, _, _ in _configured()}
+    values = [(name, re.sub(r"\$\w+", lambda found: variables[found[0]], text), condition) for name, text, condition in _configured()]
+    parameters = {name: value for name, value, condition in values if value or not condition}
+    known = {name for name, _, _ in values}
     for name, value in headers.items():
         if (parameter := "HTTP_" + name.upper().replace("-", "_")) not in known:
             parameters[parameter] = value

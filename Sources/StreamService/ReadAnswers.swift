@@ -19,6 +19,12 @@ enum ReadAnswers {
         var mayBeStored = true
         /// The cursor to answer, in long-poll only.
         var cursor: Int64?
+
+        /// Whether the answers are the same, but for the tags that the client holds.
+        func isSameAnswer(as other: Conditions) -> Bool {
+            start == other.start && isTagged == other.isTagged && variant == other.variant
+                && isPrivate == other.isPrivate && mayBeStored == other.mayBeStored && cursor == other.cursor
+        }
     }
 
     /// The position that an offset asks for.
@@ -39,15 +45,25 @@ enum ReadAnswers {
         }
     }
 
+    /// Where the stream is cut, if that is asked for: the start of one that is no longer kept whole means other content with
+    /// each cut.
+    private static func cut(of state: StreamState, _ conditions: Conditions) -> Offset? {
+        conditions.start == nil && state.earliest > 0 ? state.offset(state.earliest) : nil
+    }
+
+    private static func tag(of piece: StreamPiece, _ conditions: Conditions) -> [UInt8] {
+        EntityTag.text(
+            instance: piece.state.instance, variant: conditions.variant,
+            start: conditions.start ?? cut(of: piece.state, conditions), end: piece.state.offset(piece.end),
+            reachesClosedTail: piece.reachesClosedTail)
+    }
+
     /// 200 with a piece, or 304.
     static func piece(_ piece: StreamPiece, _ conditions: Conditions, now: Int64) -> ServiceResponse {
         let state = piece.state
         let next = state.offset(piece.end)
-        // The start of a stream that is no longer kept whole means other content with each cut.
-        let cut = conditions.start == nil && state.earliest > 0 ? state.offset(state.earliest) : nil
-        let tag = EntityTag.text(
-            instance: state.instance, variant: conditions.variant, start: conditions.start ?? cut, end: next,
-            reachesClosedTail: piece.reachesClosedTail)
+        let cut = cut(of: state, conditions)
+        let tag = tag(of: piece, conditions)
         let notModified =
             conditions.isTagged
             && conditions.ifNoneMatch.map { EntityTag.matches(ifNoneMatch: $0, tag: tag) } ?? false
@@ -86,6 +102,46 @@ enum ReadAnswers {
         }
         response.body = piece.content
         return response
+    }
+
+    /// The answers to those who ask for one piece under the same conditions but for the tags that they hold, each made when it
+    /// is due for the first time.
+    private final class Prepared {
+        let conditions: Conditions
+        let tag: [UInt8]
+        private var whole: ServiceResponse?
+        private var notModified: ServiceResponse?
+
+        init(_ piece: StreamPiece, _ conditions: Conditions) {
+            self.conditions = conditions
+            tag = ReadAnswers.tag(of: piece, conditions)
+        }
+
+        func answer(_ piece: StreamPiece, isKnown: Bool, now: Int64) -> ServiceResponse {
+            if let made = isKnown ? notModified : whole { return made }
+            var conditions = conditions
+            conditions.ifNoneMatch = isKnown ? "*" : nil
+            let made = ReadAnswers.piece(piece, conditions, now: now)
+            if isKnown { notModified = made } else { whole = made }
+            return made
+        }
+    }
+
+    /// The same of a remembered piece: its answers are made once, unless they say how long the stream still lives.
+    static func piece(_ known: RememberedPiece, _ conditions: Conditions, now: Int64) -> ServiceResponse {
+        guard known.piece.state.lifetime == .unlimited else {
+            return piece(known.piece, conditions, now: now)
+        }
+        let prepared: Prepared
+        if let made = known.product as? Prepared, made.conditions.isSameAnswer(as: conditions) {
+            prepared = made
+        } else {
+            prepared = Prepared(known.piece, conditions)
+            known.product = prepared
+        }
+        let isKnown =
+            conditions.ifNoneMatch.map { EntityTag.matches(ifNoneMatch: $0, tag: prepared.tag) } ?? false
+        return prepared.answer(known.piece, isKnown: isKnown, now: now)
     }
 
     /// 200 for `offset=now`: the tail, without content.

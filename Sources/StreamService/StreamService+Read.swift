@@ -6,7 +6,7 @@ extension StreamService {
     func catchUp(
         _ request: ServiceRequest, _ name: StreamName, _ reader: StoreReader
     ) throws(ServiceError) -> ServiceResponse {
-        let query = ReadQuery(request.target.query)
+        let query = ReadQuery(request.target)
         if query.mode.isLive {
             // nginx sends live reads to the live process by itself; a `live` that it could not read,
             // percent-encoded for instance, comes here first.
@@ -19,6 +19,7 @@ extension StreamService {
             return response
         }
         let now = options.clock()
+        if let response = recalled(query.offset, request, name, reader, now) { return response }
         var offsetError: ServiceError?
         let piece = try reading { () throws(StoreError) in
             try reader.read(
@@ -40,18 +41,37 @@ extension StreamService {
         if let offsetError { throw offsetError }
         touch(piece.state, now: now)
         guard let offset = query.offset, offset != .now else { return ReadAnswers.tail(piece) }
-        let conditions = ReadAnswers.Conditions(
-            start: offset.token,
+        return ReadAnswers.piece(piece, conditions(of: request, piece.state, offset.token), now: now)
+    }
+
+    private func conditions(
+        of request: ServiceRequest, _ state: StreamState, _ start: Offset?
+    ) -> ReadAnswers.Conditions {
+        ReadAnswers.Conditions(
+            start: start,
             // When nginx asks whether its copy still holds, only that question counts; it compares the
             // client's own tags itself.
             ifNoneMatch: request.cacheEntityTag ?? request.headers[.ifNoneMatch],
-            variant: options.access.originGeneration(of: piece.state),
-            isPrivate: isPrivate(piece.state, request),
+            variant: options.access.originGeneration(of: state),
+            isPrivate: isPrivate(state, request),
             // Where access is guarded, nginx asks before it serves a copy.
             mayBeStored: request.mayBeStored && options.hasRoomForCopies()
                 && (options.access.mode != .none || request.headers[.authorization] == nil),
             cursor: nil)
-        return ReadAnswers.piece(piece, conditions, now: now)
+    }
+
+    /// The usual case: somebody asks for what was read before. Nil for all others.
+    private func recalled(
+        _ offset: RequestedOffset?, _ request: ServiceRequest, _ name: StreamName, _ reader: StoreReader,
+        _ now: Int64
+    ) -> ServiceResponse? {
+        guard case .token(let token) = offset,
+            let known = reader.recall(name, now: now, limit: options.readChunk, from: token.position),
+            token.incarnation == known.piece.state.incarnation, token.position >= known.piece.state.earliest
+        else { return nil }
+        request.trace?.mark(.read)
+        touch(known.piece.state, now: now)
+        return ReadAnswers.piece(known, conditions(of: request, known.piece.state, token), now: now)
     }
 
     /// HEAD (PROTOCOL section 3.7).

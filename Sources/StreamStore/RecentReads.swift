@@ -5,7 +5,7 @@ import StreamProtocol
 /// that somebody has committed; a `CommitJournal`, what.
 struct RecentReads {
     /// Which piece of a stream: a position, and the limit with which it was asked for.
-    private struct Place: Hashable {
+    fileprivate struct Place: Hashable {
         let position: Int64
         let limit: Int
     }
@@ -14,7 +14,9 @@ struct RecentReads {
     final class Known {
         fileprivate(set) var state: StreamState
         fileprivate(set) var tail: Int64
-        private var pieces: [Place: StreamPiece] = [:]
+        private var pieces: [Place: RememberedPiece] = [:]
+        /// The one that was asked for last, mostly by many.
+        private var latest: RememberedPiece?
         fileprivate var bytes = 0
         fileprivate var count: Int { pieces.count }
 
@@ -24,13 +26,20 @@ struct RecentReads {
         }
 
         /// A piece of it.
-        func piece(from position: Int64, limit: Int) -> StreamPiece? {
-            pieces[Place(position: position, limit: limit)]
+        func piece(from position: Int64, limit: Int) -> RememberedPiece? {
+            let place = Place(position: position, limit: limit)
+            if let latest, latest.place == place { return latest }
+            guard let found = pieces[place] else { return nil }
+            latest = found
+            return found
         }
 
         fileprivate func remember(_ piece: StreamPiece, from position: Int64, limit: Int) {
-            let old = pieces.updateValue(piece, forKey: Place(position: position, limit: limit))
-            bytes += piece.content.count - (old?.content.count ?? 0)
+            let place = Place(position: position, limit: limit)
+            let new = RememberedPiece(piece, place)
+            let old = pieces.updateValue(new, forKey: place)
+            bytes += piece.content.count - (old?.piece.content.count ?? 0)
+            latest = new
         }
     }
 
@@ -112,5 +121,19 @@ struct RecentReads {
         streams.removeAll(keepingCapacity: true)
         byID.removeAll(keepingCapacity: true)
         (pieces, bytes) = (0, 0)
+    }
+}
+
+/// A piece of a stream that a reader remembers, with what was made of it.
+public final class RememberedPiece {
+    /// The piece.
+    public let piece: StreamPiece
+    /// What whoever reads made of the piece the last time, to be used again. It is forgotten with the piece.
+    public var product: AnyObject?
+    fileprivate let place: RecentReads.Place
+
+    fileprivate init(_ piece: StreamPiece, _ place: RecentReads.Place) {
+        self.piece = piece
+        self.place = place
     }
 }

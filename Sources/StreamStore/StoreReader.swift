@@ -116,6 +116,15 @@ public final class StoreReader {
         return recent.stream(name, now: now).map { ($0.state, $0.tail) }
     }
 
+    /// The piece that `read` would give for this position, if nothing of its stream was changed since it was read: without the
+    /// disk.
+    ///
+    /// - Parameter now: milliseconds since 1970; decides what has expired.
+    public func recall(_ name: StreamName, now: Int64, limit: Int, from position: Int64) -> RememberedPiece? {
+        recent.catchUp(with: logIndex)
+        return recent.stream(name, now: now)?.piece(from: position, limit: limit)
+    }
+
     /// Reads a piece of a stream by name.
     ///
     /// - Parameters:
@@ -130,7 +139,7 @@ public final class StoreReader {
         recent.catchUp(with: logIndex)
         if let known = recent.stream(name, now: now) {
             let position = start(known.state, known.tail) ?? known.tail
-            if let piece = known.piece(from: position, limit: limit) { return .present(piece) }
+            if let piece = known.piece(from: position, limit: limit) { return .present(piece.piece) }
             if position >= known.tail {
                 return .present(StoreReader.nothing(of: known.state, at: known.tail))
             }
@@ -160,7 +169,7 @@ public final class StoreReader {
     > {
         recent.catchUp(with: logIndex)
         if let known = recent.stream(id, now: now) {
-            if let piece = known.piece(from: position, limit: limit) { return .present(piece) }
+            if let piece = known.piece(from: position, limit: limit) { return .present(piece.piece) }
             if position >= known.tail {
                 return .present(StoreReader.nothing(of: known.state, at: known.tail))
             }

@@ -32,6 +32,8 @@ public enum NginxPlaceholders {
             "DS_LIVE_LIMITS": NginxLimits.readers(settings),
             "DS_DEBUG_HEADERS": debugHeaders(settings),
             "DS_REQUEST_LOG": requestLog(settings),
+            "DS_REQUEST_LOG_FORMATS": settings.requestLog == .off
+                ? "" : "include durable-streams-request-log.conf;",
             "DS_LIVE_READ_TIMEOUT": "\(liveReadTimeout(settings))",
         ]
     }

@@ -23,8 +23,14 @@ import Testing
                 "DS_SEGMENT_DIR": "/srv/ds/segments",
                 "DS_MAX_BODY_BYTES": "16777216", "DS_LIVE_READ_TIMEOUT": "90", "DS_AUTH": "none",
                 "DS_AUTH_DELEGATE_URL": "", "DS_LIMIT_ZONES": "", "DS_RATE_LIMITS": "", "DS_LIVE_LIMITS": "",
-                "DS_REQUEST_LOG": "", "DS_DEBUG_HEADERS": "",
+                "DS_REQUEST_LOG": "", "DS_REQUEST_LOG_FORMATS": "", "DS_DEBUG_HEADERS": "",
             ])
+    }
+
+    @Test func formatsComeWithTheLog() throws {
+        let values = try values(["--request-log", "/var/log/requests"])
+        #expect(values["DS_REQUEST_LOG"]?.contains("durable_streams_json") == true)
+        #expect(values["DS_REQUEST_LOG_FORMATS"] == "include durable-streams-request-log.conf;")
     }
 
     @Test func onlyLimitsThatAreSetAreWritten() throws {

@@ -254,12 +254,13 @@ private struct PurgePace {
     }
 
     mutating func note(_ step: PurgeStep) {
-        if let count = step.endedWith, count >= PurgePace.large {
-            restsUntil = MonotonicInstant.now + PurgePace.rest
-        }
-        if !step.isHeldBack {
+        if step.takesRotated {
             patienceEnds = nil
-        } else if patienceEnds == nil {
+            if let count = step.endedWith, count >= PurgePace.large {
+                restsUntil = MonotonicInstant.now + PurgePace.rest
+            }
+        } else if step.isHeldBack, patienceEnds == nil {
+            // Streams that are deleted meanwhile don't renew it.
             patienceEnds = MonotonicInstant.now + PurgePace.patience
         }
     }

@@ -14,6 +14,8 @@ public struct PurgeStep: Sendable {
     public var goesOn = false
     /// Whether records that segments have taken over wait until no stream waits for rotation.
     public var isHeldBack = false
+    /// Whether the round took what segments have taken over.
+    public var takesRotated = false
     /// Records that the round which has just ended has removed.
     public var endedWith: Int?
 }
@@ -52,6 +54,7 @@ struct PurgeRound {
         var isGone: Bool { below == .max }
     }
 
+    let takesRotated: Bool
     var streams: [Stream] = []
     /// Streams up to this one have their first records in the order.
     var begun = 0
@@ -64,6 +67,9 @@ struct PurgeRound {
 
     /// Streams of a round at most; each has a run of the index in memory, a kilobyte.
     static let limit = 512
+
+    /// - Parameter takesRotated: whether what segments have taken over goes too.
+    init(takesRotated: Bool) { self.takesRotated = takesRotated }
 
     /// Takes in a row of the queue; two of one stream count as one.
     mutating func queue(_ stream: Int64, through: Int64, below: Int64) {

@@ -47,6 +47,7 @@ extension WriteSession {
         purgeRound = nil
         let before = round.removed
         step.goesOn = true
+        step.takesRotated = round.takesRotated
         if try purge(&round, now, &budget) {
             step.endedWith = round.removed
         } else {
@@ -66,7 +67,7 @@ extension WriteSession {
             step.isHeldBack = true
             takesRotated = false
         }
-        var round = PurgeRound()
+        var round = PurgeRound(takesRotated: takesRotated)
         let next = statements.nextPurge
         next.bind(1, takesRotated ? 1 : 0)
         next.bind(2, Int64(PurgeRound.limit))

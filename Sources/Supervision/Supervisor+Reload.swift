@@ -135,19 +135,21 @@ extension Supervisor {
     }
 
     private mutating func takeOver() {
-        guard let (settings, files) = reload.next else { return }
+        guard let (settings, _) = reload.next else { return }
         self.settings = settings
         Console.use(settings.logFormat)
         tellExpectations()
         family.promote()
-        if let files, files.isChanged {
-            for nginx in family.current(where: { $0 == .nginx }) { nginx.signal(SIGHUP) }
-        }
         family.go(.live)
         next(.liveTakesOver, within: Reload.takeoverLimit)
     }
 
+    /// nginx comes last: new processes understand what the files of the version before make nginx say, and not the other
+    /// way round.
     private mutating func finishReload() {
+        if let files = reload.next?.files, files.isChanged {
+            for nginx in family.current(where: { $0 == .nginx }) { nginx.signal(SIGHUP) }
+        }
         var parts: [String] = []
         if plan.parts.runsPool { parts.append("workers: \(identifiers(.worker))") }
         if plan.parts.runsLive { parts.append("live: \(identifiers(.live))") }

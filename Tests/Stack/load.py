@@ -143,15 +143,18 @@ class Load:
     def wait_for_progress(self, by: int = 20) -> None:
         """Appends of everybody, new segments, and files that went since nobody needs them."""
         files = set(segment_files(self.stack))
+        # What is there at first may be full segments of streams that stay.
+        seen = set(files)
         goals = [(writer, writer.acknowledged + by) for writer in self.writers]
         short = len(self.comings.acknowledged) + 3
 
         def is_further() -> bool:
             self.check()
             now = set(segment_files(self.stack))
+            seen.update(now)
             return (
                 len(now - files) >= 5
-                and (not files or len(files - now) >= 2)
+                and (not files or len(seen - now) >= 2)
                 and len(self.comings.acknowledged) >= short
                 and all(writer.acknowledged >= goal for writer, goal in goals)
             )

@@ -193,4 +193,31 @@ import Testing
         #expect(try Self.step(store, 1_000, .goWhenNoneRotates).endedWith == 1)
         #expect(try Self.step(store, 1_000).goesOn == false)
     }
+
+    /// Neither a stream that can't rotate nor others that are deleted again and again hold them up for ever.
+    @Test func whatSegmentsHaveTakenOverGoesInTheEnd() throws {
+        let store = try Self.written(10)
+        let folder = store.files.folder + "/segments"
+        #expect(rmdir(folder) == 0 || errno == ENOENT)
+        // No file can be made below it.
+        try #require(fopen(folder, "w").map(fclose) == 0)
+        try store.append(.make("s2", closes: true))
+        Self.execute(store, "INSERT INTO purge SELECT 0, id, 256 * 4 FROM stream WHERE name LIKE '%/s1'")
+        let reports = Mailbox<String>()
+        let chores = try Chores(
+            store.files, committer: store.committer, sweepInterval: 30, clock: { TestClock.start },
+            report: { reports.deliver("\($0)") })
+        #expect(reports.collect(1) != nil)
+        let left = "SELECT count(*) FROM record WHERE stream = (SELECT id FROM stream WHERE name LIKE '%/s1')"
+        var rounds = 0
+        while try Self.number(store, left) == 10, rounds < 10_000 {
+            try store.create(.make("short", body: "x"))
+            try store.delete("short")
+            usleep(2_000)
+            rounds += 1
+        }
+        #expect(try Self.number(store, left) == 6)
+        #expect(try Self.number(store, "SELECT count(*) FROM rotation") == 1)
+        chores.stop()
+    }
 }

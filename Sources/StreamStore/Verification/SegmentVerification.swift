@@ -9,7 +9,8 @@ struct SegmentVerification {
         self.files = files
         rowOf = try log.prepare(
             """
-            SELECT name, content_type, ends FROM stream JOIN segment ON segment.stream = stream.id WHERE segment.id = ?1
+            SELECT name, content_type, ends FROM stream JOIN segment ON segment.stream = stream.id
+            WHERE segment.id = ?1 AND segment.stream = ?2 AND segment.start = ?3 AND segment.end = ?4
             """)
     }
 
@@ -33,6 +34,10 @@ struct SegmentVerification {
     /// up since the log was looked at.
     private func row(of segment: Segment) throws(StoreError) -> (String, [UInt32])? {
         rowOf.bind(1, segment.id)
+        // The id may be another segment's by now.
+        rowOf.bind(2, segment.stream)
+        rowOf.bind(3, segment.start)
+        rowOf.bind(4, segment.end)
         guard try rowOf.step() else { return nil }
         defer { rowOf.reset() }
         guard MediaType(contentType: rowOf.text(1)).isJSON else { return nil }

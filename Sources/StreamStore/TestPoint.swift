@@ -54,6 +54,8 @@ public enum TestPoint: String, Sendable {
     case mergeRecorded = "merge.recorded"
     /// A merge is durable; the files that it replaced are there still.
     case mergeCommitted = "merge.committed"
+    /// What retention lets go of a stream was decided; nothing is written yet.
+    case retentionJudged = "retention.judged"
     /// Segments were given up by retention; not committed.
     case retentionRecorded = "retention.recorded"
     /// Segments were given up by retention; their files are there still.

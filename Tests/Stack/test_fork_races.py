@@ -51,17 +51,21 @@ class Race:
         return connection
 
     def other(self, path: str) -> Client:
-        """A client whose requests reach the worker that goes on: the connection that nginx has used last is used next."""
+        return self.ask_other(path)[0]
+
+    def ask_other(self, path: str) -> tuple[Client, Response]:
+        """A client whose requests reach the worker that goes on, since the connection that nginx has used last is used next,
+        and the answer to HEAD of a path."""
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             client = self.client(timeout=0.5)
             try:
-                client.head(path)
+                answer = client.head(path)
             except ConnectionClosed:
                 client.close()
                 continue
             client.connection.socket.settimeout(15)
-            return client
+            return client, answer
         raise AssertionError("no worker answers")
 
     def is_locked(self) -> bool:
@@ -110,8 +114,8 @@ def forked_late(
         if prepare:
             prepare(race.http, path)
         waiting = race.stop("create.submitted", "PUT", f"{path}/n", None, b"own", Stream_Forked_From=url(f"{path}/s"), Stream_Expires_At=FAR, **extra)
-        http = race.other(f"{path}/s")
-        if not race.is_locked() and http.head(f"{path}/n").status == 404:
+        http, answer = race.ask_other(f"{path}/n")
+        if not race.is_locked() and answer.status == 404:
             meanwhile(http, path)
             return path, race.go_on(waiting)
         # The committing thread was stopped inside a transaction, or a moment after the one at the point: too late for this.

@@ -12,11 +12,13 @@ import pytest
 
 from checks import CACHEABLE, check_empty, check_error, check_read
 from client import NINES, ZERO, Client, at, expect, incarnation, position
-from retention import EARLIEST, Log, check_cut_off, grow, let_age, segments, shown, split
+from hooks import go_on, wait_stopped
+from retention import EARLIEST, Log, check_cut_off, grow, is_quiet, let_age, segments, shown, split
 from retention_forks import Server, fork, pieces, servers, wait_files
 from sse import EventSource
 from stack import Stack
 from store import ask_store, segment_files, wait_until
+from test_fork_races import Race
 
 pytestmark = pytest.mark.timeout(120)
 KINDS = pytest.mark.parametrize("kind", ["bytes", "json"])
@@ -229,3 +231,29 @@ def wait_cold_or_short(stack: Stack, log: Log) -> None:
     moving = "SELECT count(*) FROM rotation"
     wait_until(stack, lambda: ask_store(stack, hot, moving)[0] < log.place(2), "the rest is in segments")
     wait_until(stack, lambda: ask_store(stack, moving) == [0], "nothing moves any more")
+
+
+def test_a_fork_goes_while_its_source_is_looked_at(fresh_stack, tmp_path: Path) -> None:
+    """The look knows nothing of it, and must not have the last word."""
+    race = Race(lambda **settings: fresh_stack(DS_SEGMENT_MAX_MESSAGES=2, **settings), tmp_path / "hooks")
+    stack, hooks = race.stack, race.hooks
+    log = cut_source(race.http, stack, "bytes", 12)
+    fork(log, "first")
+    fork(log, "second")
+    # The newest gives up what it has inherited; its number stays the newest.
+    late = fork(log, "late", Stream_Retention_Messages="2")
+    grow(stack, late, 4)
+    wait_until(stack, lambda: late.gone() == 14, "it is cut")
+    grow(stack, log, 8)
+    wait_until(stack, lambda: log.gone() == 8, "it is cut")
+    wait_until(stack, lambda: is_quiet(stack, hooks), "nothing is on its way")
+    hooks.arm("retention.judged", "stop")
+    race.http.delete("first")
+    wait_stopped(stack, hooks, "retention.judged")
+    try:
+        expect(race.other("late").delete("second"), 204)
+    finally:
+        go_on(stack)
+    wait_files(stack, hooks, lambda: pieces(stack, log)[0] == (8, 10), "nobody needs the beginning any more")
+    for client in race.clients:
+        client.close()

@@ -6,6 +6,8 @@ struct RetentionVerdict: Sendable {
     var cut: Int64?
     /// Milliseconds since 1970 at which to look again; nil: when it has a new segment.
     var next: Int64?
+    /// When it was to be looked at, as this look has found it: another time since means that there is news.
+    var due: Int64?
     /// What living forks hold on to.
     var pins: ForkPins
     /// Whether something goes, or may go.
@@ -111,8 +113,8 @@ extension SegmentRotator {
             let isKeeping = try self.isKeeping(state)
             verdict.removes = verdict.cut != nil || isKeeping
             verdict.pins = try self.pins(on: state, isNeeded: verdict.removes)
-            let due = try self.times(of: stream).due
-            verdict.changes = verdict.removes || due != verdict.next
+            verdict.due = try self.times(of: stream).due
+            verdict.changes = verdict.removes || verdict.due != verdict.next
             return verdict
         }
     }

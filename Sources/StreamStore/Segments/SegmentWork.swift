@@ -122,7 +122,7 @@ struct SegmentWork {
         let end = MonotonicInstant.now + SegmentWork.slice
         var failure: StoreError?
         // Most have nothing to give up: when to look at them again is written down for all at once.
-        var next: [Int64: Int64?] = [:]
+        var next: [Int64: RetentionVerdict] = [:]
         for stream in try rotator.retentionDue(now: clock(), limit: SegmentWork.retentionStep) {
             guard !isStopping(), MonotonicInstant.now < end else { break }
             if rotates, failure == nil, try rotator.ages(stream, retention) {
@@ -135,13 +135,13 @@ struct SegmentWork {
                     failure = error
                 }
             }
-            if case .some(let time) = try retain(stream, collects: true) {
-                next.updateValue(time, forKey: stream)
-            }
+            next[stream] = try retain(stream, collects: true)
         }
         if !next.isEmpty {
             try committer.perform { [next] (session) throws(StoreError) in
-                for (stream, time) in next { try session.setRetentionDue(stream, time) }
+                for (stream, verdict) in next {
+                    _ = try session.setRetentionDue(stream, verdict.next, ifStill: verdict.due)
+                }
             }
         }
         if let failure { throw failure }
@@ -157,19 +157,22 @@ struct SegmentWork {
 
     /// Gives up what may go of a stream.
     ///
-    /// - Parameter collects: whether the time of the next look is given rather than written down, if that is all.
-    private func retain(_ stream: Int64, collects: Bool = false) throws(StoreError) -> Int64?? {
+    /// - Parameter collects: whether a verdict is given rather than written down, if the time of the next look is all.
+    private func retain(_ stream: Int64, collects: Bool = false) throws(StoreError) -> RetentionVerdict? {
         for _ in 0..<SegmentWork.looks where !isStopping() {
             let now = clock()
-            guard let verdict = try rotator.judge(stream, retention, now: now), verdict.changes else {
+            guard var verdict = try rotator.judge(stream, retention, now: now), verdict.changes else {
                 return nil
             }
-            if collects, !verdict.removes { return .some(verdict.next) }
+            TestPoint.retentionJudged.reached()
+            if collects, !verdict.removes { return verdict }
             var step = RetentionStep.goesOn
             while case .goesOn = step, !isStopping() {
-                step = try committer.perform { (session) throws(StoreError) in
+                step = try committer.perform { [verdict] (session) throws(StoreError) in
                     try session.retain(stream, verdict, now: now)
                 }
+                // The step has written that itself.
+                verdict.due = now
                 if verdict.cut != nil { TestPoint.retentionCommitted.reached() }
             }
             if case .done = step { return nil }

@@ -6,7 +6,7 @@ enum RetentionStep: Sendable {
     case done
     /// There is more.
     case goesOn
-    /// A fork has come since the stream was looked at.
+    /// A fork has come or gone since the stream was looked at.
     case outdated
 }
 
@@ -25,6 +25,8 @@ extension WriteSession {
         let statements = statements.retention
         statements.newestFork.bind(1, stream)
         guard try number(statements.newestFork) == verdict.pins.newestFork else { return .outdated }
+        let next = verdict.next
+        guard try setRetentionDue(stream, next, ifStill: verdict.due) else { return .outdated }
         var earliest = state.earliest
         if let cut = verdict.cut, cut > earliest {
             earliest = cut
@@ -47,7 +49,7 @@ extension WriteSession {
         for segment in segments { try throwAway(segment, now: now) }
         let goesOn = segments.count == WriteSession.retentionStep
         // After a crash in between, somebody goes on at once.
-        try setRetentionDue(stream, goesOn ? now : verdict.next)
+        if goesOn { try setRetentionDue(stream, now) }
         TestPoint.retentionRecorded.reached()
         return goesOn ? .goesOn : .done
     }
@@ -59,8 +61,19 @@ extension WriteSession {
         try statements.retention.setDue.run()
     }
 
+    /// The same, unless the stream is to be looked at for another reason than `due`, the time that was found: then false.
+    func setRetentionDue(_ stream: Int64, _ time: Int64?, ifStill due: Int64?) throws(StoreError) -> Bool {
+        let found = statements.retention.due
+        found.bind(1, stream)
+        found.bind(2, due)
+        guard try found.step() else { return false }
+        found.reset()
+        try setRetentionDue(stream, time)
+        return true
+    }
+
     /// Has a stream and its ancestors looked at, as far as they have given something up: a fork that kept it has gone, or
-    /// gives it up too.
+    /// gives it up too. The time is always another than before, so that a look on its way sees that it is outdated.
     func lookAgain(from stream: Int64, now: Int64) throws(StoreError) {
         statements.retention.lookAgain.bind(1, stream)
         statements.retention.lookAgain.bind(2, now)
@@ -73,6 +86,7 @@ struct RetentionWrites {
     let newestFork: SQLiteStatement
     let setEarliest: SQLiteStatement
     let setDue: SQLiteStatement
+    let due: SQLiteStatement
     let unread: SQLiteStatement
     let lookAgain: SQLiteStatement
 
@@ -81,6 +95,7 @@ struct RetentionWrites {
         setEarliest = try connection.prepare("UPDATE stream SET earliest = ?2 WHERE id = ?1")
         setDue = try connection.prepare(
             "UPDATE stream SET retention_due = ?2 WHERE id = ?1 AND retention_due IS NOT ?2")
+        due = try connection.prepare("SELECT 1 FROM stream WHERE id = ?1 AND retention_due IS ?2")
         unread = try connection.prepare(
             """
             SELECT \(Segment.columns) FROM segment
@@ -91,7 +106,8 @@ struct RetentionWrites {
             WITH RECURSIVE ancestor (id) AS (
                 VALUES (?1)
                 UNION SELECT source FROM stream JOIN ancestor ON stream.id = ancestor.id WHERE source IS NOT NULL)
-            UPDATE stream SET retention_due = ?2 WHERE id IN ancestor AND earliest > 0
+            UPDATE stream SET retention_due = iif(retention_due BETWEEN ?2 AND ?2 + 1000, retention_due + 1, ?2)
+            WHERE id IN ancestor AND earliest > 0
             """)
     }
 }

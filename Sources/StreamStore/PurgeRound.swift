@@ -64,6 +64,8 @@ struct PurgeRound {
     var removed = 0
     /// The next record of each stream; the first of all is the last here.
     private var order: [(record: Int64, stream: Int)] = []
+    /// Where each stream is in `streams`.
+    private var places: [Int64: Int] = [:]
 
     /// Streams of a round at most; each has a run of the index in memory, a kilobyte.
     static let limit = 512
@@ -73,8 +75,11 @@ struct PurgeRound {
 
     /// Takes in a row of the queue; two of one stream count as one.
     mutating func queue(_ stream: Int64, through: Int64, below: Int64) {
-        let place = streams.firstIndex { $0.id == stream } ?? streams.count
-        if place == streams.count { streams.append(Stream(stream, below: below)) }
+        let place = places[stream] ?? streams.count
+        if place == streams.count {
+            places[stream] = place
+            streams.append(Stream(stream, below: below))
+        }
         streams[place].below = max(streams[place].below, below)
         streams[place].queued.append(through)
     }

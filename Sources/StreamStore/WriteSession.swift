@@ -39,6 +39,7 @@ public final class WriteSession {
     // MARK: Transactions
 
     func begin() throws(StoreError) {
+        // First of all: a transaction that can't even begin is rolled back too.
         purgeRoundBefore = purgeRound
         changed.removeAll(keepingCapacity: true)
         tally = WriteTally()

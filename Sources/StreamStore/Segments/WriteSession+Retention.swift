@@ -25,8 +25,7 @@ extension WriteSession {
         let statements = statements.retention
         statements.newestFork.bind(1, stream)
         guard try number(statements.newestFork) == verdict.pins.newestFork else { return .outdated }
-        let next = verdict.next
-        guard try setRetentionDue(stream, next, ifStill: verdict.due) else { return .outdated }
+        guard try setRetentionDue(stream, verdict.next, ifStill: verdict.due) else { return .outdated }
         var earliest = state.earliest
         if let cut = verdict.cut, cut > earliest {
             earliest = cut

@@ -16,7 +16,7 @@ from checks import check_protocol_headers
 from client import Client, fields, unique
 from commands import Outcome, run
 from sse import EventSource
-from stack import DEFAULTS, Stack, remove_tree, temporary_root
+from stack import Stack, running
 from wire import Connection, Response, build_request
 
 GUARDED = {"DS_AUTH": "project-jwt", "DS_LONG_POLL_TIMEOUT": 2, "DS_SSE_LIFETIME": 30}
@@ -235,15 +235,8 @@ def wait_known(stack: Stack, project: Project) -> None:
 @pytest.fixture(scope="session")
 def jwt_stack() -> Iterator[Stack]:
     """A stack that asks for tokens; shared, so each test takes a project of its own."""
-    root = temporary_root()
-    stack = Stack(root / "data", **(DEFAULTS | GUARDED))
-    try:
-        stack.start()
+    with running(**GUARDED) as stack:
         yield stack
-        stack.stop()
-    finally:
-        stack.stop(expect_clean=False)
-        remove_tree(root)
 
 
 @pytest.fixture

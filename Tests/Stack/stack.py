@@ -11,6 +11,8 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from wire import Connection, ConnectionClosed
@@ -225,3 +227,17 @@ def temporary_root() -> Path:
 
 def remove_tree(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def running(**settings: object) -> Iterator[Stack]:
+    """A server with these settings beside the defaults, in a folder of its own that goes with it."""
+    root = temporary_root()
+    stack = Stack(root / "data", **(DEFAULTS | settings))
+    try:
+        stack.start()
+        yield stack
+        stack.stop()
+    finally:
+        stack.stop(expect_clean=False)
+        remove_tree(root)

@@ -16,7 +16,7 @@ from access import NOTICED, Project, ask, check_refusal, command, command_json, 
 from checks import check_error
 from client import Client, expect, producer
 from hooks import Hooks
-from stack import DEFAULTS, Stack, remove_tree, temporary_root
+from stack import Stack, running
 from store import wait_until
 from test_concurrency import at_once
 from wire import Response
@@ -109,15 +109,8 @@ class Ground:
 
 @pytest.fixture(scope="module", params=MODES.values(), ids=MODES.keys())
 def quota_stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
-    root = temporary_root()
-    stack = Stack(root / "data", **(DEFAULTS | {"DS_SWEEP_INTERVAL": 0.2} | request.param))
-    try:
-        stack.start()
+    with running(**({"DS_SWEEP_INTERVAL": 0.2} | request.param)) as stack:
         yield stack
-        stack.stop()
-    finally:
-        stack.stop(expect_clean=False)
-        remove_tree(root)
 
 
 @pytest.fixture

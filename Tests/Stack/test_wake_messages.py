@@ -14,7 +14,7 @@ import pytest
 
 from client import Client, at, expect, instant, position
 from sse import EventSource
-from stack import DEFAULTS, Stack, remove_tree, temporary_root
+from stack import Stack, running
 from wake import ACCEPTANCE, GREETING, LIMIT, MARK, OFFER, Between, Worker, appended, changed, number, settle, told
 
 TEXT = "text/plain"
@@ -23,15 +23,9 @@ TEXT = "text/plain"
 @pytest.fixture(scope="module")
 def quiet() -> Iterator[Stack]:
     """A server whose live process began long ago."""
-    root = temporary_root()
-    stack = Stack(root / "data", **DEFAULTS, DS_LONG_POLL_TIMEOUT=25, DS_SSE_LIFETIME=120, DS_WORKERS=2)
-    try:
-        settle(stack.start())
+    with running(DS_LONG_POLL_TIMEOUT=25, DS_SSE_LIFETIME=120, DS_WORKERS=2) as stack:
+        settle(stack)
         yield stack
-        stack.stop()
-    finally:
-        stack.stop(expect_clean=False)
-        remove_tree(root)
 
 
 @pytest.fixture
